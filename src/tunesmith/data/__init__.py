@@ -1,0 +1,1 @@
+"""Floor 2: From sources to a clean, split, documented snapshot."""

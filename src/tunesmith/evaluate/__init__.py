@@ -1,0 +1,1 @@
+"""Floor 2: Scorers, metrics, statistics, verdicts, report."""

@@ -1,0 +1,1 @@
+"""Floor 1: Everything that knows transformers and peft."""

@@ -1,0 +1,1 @@
+"""Floor 2: Business goal to measurable targets."""

@@ -1,0 +1,1 @@
+"""Floor 3: The project file: check, fill, plan, run."""

@@ -1,0 +1,1 @@
+"""Floor 2: From checkpoint to expert: how it thinks."""

@@ -1,0 +1,1 @@
+"""Floor 1: Everything that must last: run store and hash-chained ledger."""

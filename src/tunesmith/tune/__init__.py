@@ -1,0 +1,1 @@
+"""Floor 2: Tokens, bands, objective, the one loop, checkpoints."""
