@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
+
+_LEFT = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.(?P<kind>tmp|old)")
 
 
 def fsync_path(path: Path) -> None:
@@ -30,10 +33,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     rename survives a power cut. Parent folders are made as needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    temporary = _beside(path, "tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -73,41 +75,62 @@ def read_json(path: Path) -> Any:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes `target` when the block ends well, and vanishes otherwise.
 
-    `target` must not exist when the block ends, except as an older complete folder, which is then
-    moved aside and removed after the new one stands. Every file is synced before the rename.
+    Every file is synced before the rename. An older `target` is moved aside first and removed after the new
+    one stands; a kill in the moment between leaves it aside, and `sweep_temporary` puts it back.
 
     Example:
         with atomic_folder(root / "snap-01") as folder:
             write_json(folder / "artifact.json", {...})
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    temporary, old = _beside(target, "tmp"), _beside(target, "old")
+    temporary.mkdir()
     try:
         yield temporary
         for path in temporary.rglob("*"):
             fsync_path(path)
         fsync_path(temporary)
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-            target.rename(old / "old")
-            temporary.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(target)
+            target.rename(old)
+        temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise
     fsync_path(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def sweep_temporary(folder: Path) -> list[Path]:
-    """Remove what a killed writer left in `folder` (`.*.tmp`, `.*.old`); returns what was removed."""
+def sweep_temporary(folder: Path, *, of: str | None = None) -> list[Path]:
+    """Clear what killed writers left in `folder`; returns what was removed.
+
+    An older folder that was moved aside is put back where its successor never arrived. Only safe while no
+    writer is at work there.
+
+    Args:
+        folder: where the targets of `write_bytes` and `atomic_folder` lie.
+        of: only what was left of the target with this name; None: of any.
+    """
     if not folder.is_dir():
         return []
-    left = [p for p in folder.iterdir() if p.name.startswith(".") and p.suffix in {".tmp", ".old"}]
-    for path in left:
+    removed = []
+    for path in sorted(folder.iterdir()):
+        match = _LEFT.fullmatch(path.name)
+        if match is None or of not in (None, match["target"]):
+            continue
+        target = folder / match["target"]
+        if match["kind"] == "old" and not target.exists():
+            path.rename(target)
+            continue
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    return left
+        removed.append(path)
+    return removed
+
+
+def _beside(target: Path, kind: str) -> Path:
+    """A name beside `target` that nobody else uses; made plainly, so that the user's umask holds for it."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(6)}.{kind}")
 
 
 def resolve_under(root: Path, path: str | Path) -> Path:
