@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import CorruptArtifact, UserError
-from tunesmith.core.types import Artifact, Baseline, Checkpoint, GateVerdict, Profile, Reason, Snapshot
+from tunesmith.core.types import Artifact, Baseline, Checkpoint, GateVerdict, Profile, Reason, Report, Snapshot
 from tunesmith.records.store import RunStore
 
 GATE = GateVerdict.of("G1", [Reason(code="shares", message="the mix is as asked", verdict="passed")])
@@ -212,9 +213,11 @@ def test_names_cannot_leave_the_store(tmp_path: Path, name: str) -> None:
     assert store.find(name) is None
 
 
-def test_nan_in_an_artifact_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "nan", [Baseline(answers=1, seconds=math.nan), Report(measures=(), targets=({"base": {"value": math.nan}},))]
+)
+def test_nan_in_an_artifact_is_refused_before_anything_is_written(tmp_path: Path, nan: Artifact) -> None:
     store = RunStore(tmp_path)
-    nan = Baseline(answers=1, seconds=float("nan"))
     with pytest.raises(ValueError, match="JSON compliant"):
         make(store, work=writing(artifact=nan))
     assert store.find("run-1") is None

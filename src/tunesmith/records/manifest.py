@@ -66,7 +66,8 @@ class RunRecord(Noun):
 
 def artifact_id(artifact: Artifact, digests: Mapping[str, str]) -> str:
     """The content id: fields and file digests, without what differs between two runs of the same work."""
-    fields = artifact.model_dump(mode="json", exclude={*_NOT_CONTENT, *artifact.volatile})
+    # not mode="json": that would quietly turn a NaN inside free-form values into null
+    fields = artifact.model_dump(exclude={*_NOT_CONTENT, *artifact.volatile})
     files = {name: digest for name, digest in digests.items() if name not in artifact.volatile_files}
     return content_id(artifact.prefix, {"fields": fields, "files": files})
 

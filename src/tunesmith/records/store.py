@@ -98,7 +98,7 @@ class RunStore(Sessions):
                     versions=library_versions(),
                     started=started,
                     ended=now(),
-                    fields=artifact.model_dump(mode="json", exclude={"id", "run", "inputs"}),
+                    fields=plain(artifact.model_dump(exclude={"id", "run", "inputs"})),
                 )
                 write_json(out / MANIFEST, record.model_dump(mode="json"))
             self._index(record)
