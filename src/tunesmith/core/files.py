@@ -10,7 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tunesmith.core.errors import Problem, UserError
 
@@ -26,8 +26,9 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step: old content or new, at any instant.
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that replaces `path` in one step when the block ends well: old content or new, at any instant.
 
     Written beside the target, flushed, synced and renamed; the folder is synced last, so the
     rename survives a power cut. Parent folders are made as needed.
@@ -36,7 +37,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = _beside(path, "tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -44,6 +45,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_path(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step, see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -109,7 +116,7 @@ def sweep_temporary(folder: Path, *, of: str | None = None) -> list[Path]:
     writer is at work there.
 
     Args:
-        folder: where the targets of `write_bytes` and `atomic_folder` lie.
+        folder: where the targets of `atomic_file` and `atomic_folder` lie.
         of: only what was left of the target with this name; None: of any.
     """
     if not folder.is_dir():

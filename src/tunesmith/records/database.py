@@ -184,6 +184,8 @@ def _address(home: Path, url: str | None) -> URL:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # SQLAlchemy's `begin` event below sends BEGIN, not the driver
+    # a damaged record must reach whoever verifies it, and not stop every reader
+    connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
     for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "foreign_keys=ON", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
