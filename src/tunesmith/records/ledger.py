@@ -64,6 +64,8 @@ class Ledger:
     def __init__(self, store: RunStore) -> None:
         self._database = store.database
         self._head_file = store.home / HEAD_FILE
+        if not self._head_file.exists() and self.head().seq == 0:
+            self._keep_head()  # from the start, so that a missing head is never innocent
 
     def append(self, kind: str, body: Mapping[str, Any], *, actor: str) -> Entry:
         """Write one record; it is on the disk when this returns. Safe between processes and machines.
