@@ -16,7 +16,15 @@ from typing import Any
 import sqlalchemy as sa
 from filelock import FileLock
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.pool import NullPool
 
 from tunesmith.core.errors import MissingLibrary, Problem, UserError
@@ -141,7 +149,8 @@ class Database:
             raise UserError(Problem("bad-database-url", message, "write postgresql://USER@HOST/NAME")) from None
         except ModuleNotFoundError as error:
             message = f"'{self._url.drivername}' needs the library '{error.name}', which is not installed"
-            hint = "pip install 'tunesmith[postgresql]'"
+            postgresql = self._url.get_backend_name() == "postgresql"
+            hint = "pip install " + ("'tunesmith[postgresql]'" if postgresql else str(error.name))
             raise MissingLibrary(Problem("needs-library", message, hint)) from None
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _prepare_sqlite)
@@ -152,8 +161,14 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:
                 connection.connection.cursor().execute("PRAGMA journal_mode=WAL")
-        with self.engine.execution_options(writing=True).begin() as connection:
-            _METADATA.create_all(connection)
+        for last in (False, True):
+            try:
+                with self.engine.execution_options(writing=True).begin() as connection:
+                    _METADATA.create_all(connection)
+                return
+            except (IntegrityError, ProgrammingError):  # another machine was making the same tables
+                if last:
+                    raise
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
