@@ -193,11 +193,16 @@ def test_an_older_head_still_fits_a_ledger_that_has_gone_on(
     assert [(problem.code, problem.line) for problem in wrong] == [("ledger-rewritten", 30)]
 
 
-def test_an_unreadable_record_is_a_problem_for_readers(raw: sqlite3.Connection, tmp_path: Path) -> None:
-    raw.execute("UPDATE ledger SET body = '{' WHERE seq = 3")
+def test_readers_are_given_an_unreadable_record_as_it_is(raw: sqlite3.Connection, tmp_path: Path) -> None:
+    raw.execute("UPDATE ledger SET body = '{', kind = X'00' WHERE seq = 3")
     raw.commit()
-    with pytest.raises(UserError, match="record 3"):
-        list(Ledger(RunStore(tmp_path / "home")).entries())
+    ledger = Ledger(RunStore(tmp_path / "home"))
+    entries = list(ledger.entries())
+    assert len(entries) == SIZE
+    assert entries[2].as_dict()["body"] == {"unreadable": "{"}
+    head = ledger.export_jsonl(tmp_path / "ledger.jsonl")
+    found = [(problem.code, problem.line) for problem in verify_jsonl(tmp_path / "ledger.jsonl", expect=head)]
+    assert found == [("ledger-altered", 3)], "an export does not wash it clean"
 
 
 # -- every tampering at every record ----------------------------------------------------------------

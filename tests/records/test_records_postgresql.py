@@ -56,7 +56,7 @@ def test_runs_and_sessions(url: str, tmp_path: Path) -> None:
     assert again.find("run-1") == made
     last = again.last("coding")
     assert last is not None
-    assert (last.id, last.steps[0].verdicts) == (session, (verdict,))
+    assert (last.id, last.stages[0].verdicts) == (session, (verdict.model_dump(mode="json"),))
     assert not (tmp_path / "records.db").exists()
 
 

@@ -26,12 +26,11 @@ def test_a_session_tells_its_stages_in_order(tmp_path: Path) -> None:
     assert (last.exit_code, last.outcome) == (3, "stopped by G2")
     assert last.ended is not None
     assert last.started < last.ended
-    assert [(s.stage, s.run, s.artifact, s.reused, s.seconds) for s in last.steps] == [
+    assert [(s.stage, s.run, s.artifact, s.reused, s.seconds) for s in last.stages] == [
         ("data", "run-1", "snap-1", True, 0.25),
         ("tokens", "run-2", "tok-1", False, 2.5),
     ]
-    assert last.steps[0].verdicts == (lowered,)
-    assert not last.steps[0].verdicts[0].stops
+    assert last.stages[0].verdicts == (lowered.model_dump(mode="json"),)
 
 
 def test_the_same_run_can_be_noted_by_many_sessions_with_other_verdicts(tmp_path: Path) -> None:
@@ -41,8 +40,8 @@ def test_the_same_run_can_be_noted_by_many_sessions_with_other_verdicts(tmp_path
         session = store.begin("coding", "d1")
         store.note(session, "data", "run-1", "snap-1", reused=True, seconds=0.0, verdicts=[verdict])
     lowered, before = store.sessions()
-    assert before.steps[0].verdicts[0].stops
-    assert not lowered.steps[0].verdicts[0].stops
+    assert before.stages[0].verdicts[0]["lowered"] is None
+    assert lowered.stages[0].verdicts[0]["lowered"] == "pilot"
 
 
 def test_sessions_come_newest_first_and_last_can_be_asked_of_one_project(tmp_path: Path) -> None:
@@ -51,7 +50,9 @@ def test_sessions_come_newest_first_and_last_can_be_asked_of_one_project(tmp_pat
     assert [session.id for session in store.sessions()] == ids[::-1]
     found = [store.last("a"), store.last("b"), store.last()]
     assert [session.id for session in found if session] == [ids[2], ids[3], ids[4]]
+    assert [session.id for session in store.sessions("a")] == [ids[2], ids[0]]
     assert store.last("never") is None
+    assert store.sessions("never") == []
 
 
 def test_no_session_at_all(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_killed_session_has_no_end(tmp_path: Path) -> None:
     assert (last.ended, last.exit_code, last.outcome) == (None, None, "")
 
 
-def test_a_step_of_no_session_is_refused(tmp_path: Path) -> None:
+def test_a_stage_of_no_session_is_refused(tmp_path: Path) -> None:
     """Foreign keys are on: SQLite leaves them off unless it is told."""
     with pytest.raises(IntegrityError):
         RunStore(tmp_path).note("never-begun", "data", "run-1", "snap-1", reused=False, seconds=1.0)

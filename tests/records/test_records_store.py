@@ -62,11 +62,33 @@ def test_second_make_does_no_work(tmp_path: Path) -> None:
     assert make(store, work=never) == made
 
 
+def test_made_again_where_that_is_asked(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    first = make(store)
+
+    def failing(out: Path) -> Artifact:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        store.make("run-1", "data", inputs=[], spec={}, code={}, work=failing, again=True)
+    assert store.find("run-1") == first, "the old one stands until a new one does"
+    other = store.make("run-1", "data", inputs=[], spec={}, code={}, work=writing("other"), again=True)
+    assert other.id != first.id
+    assert store.verify("run-1") == other
+    assert [path.name for path in (tmp_path / "runs" / "data").iterdir()] == ["run-1"]
+
+
+def test_an_unknown_run_is_told_with_the_nearest(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    make(store, "run-0123456789abcdef")
+    with pytest.raises(UserError, match="did you mean 'run-0123456789abcdef'"):
+        store.record("run-0123456789abcdee")
+
+
 def test_record_says_where_it_comes_from(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     made = make(store)
     record = store.record("run-1")
-    assert record is not None
     assert (record.stage, record.type, record.artifact) == ("data", "Snapshot", made.id)
     assert record.spec == {"sources": [{"use": "jsonl"}]}
     assert record.code == {"a.py": "00"}
@@ -139,7 +161,8 @@ def test_an_index_entry_without_folder_is_no_run(tmp_path: Path) -> None:
     make(store)
     shutil.rmtree(tmp_path / "runs" / "data" / "run-1")
     assert store.find("run-1") is None
-    assert store.record("run-1") is None
+    with pytest.raises(UserError, match="unknown-run"):
+        store.record("run-1")
     assert store.runs() == []
     assert make(store).run == "run-1"
 

@@ -67,13 +67,17 @@ def read_json(path: Path) -> Any:
     """The JSON value in `path` (UTF-8).
 
     Raises:
-        UserError: the file is missing or is not JSON; names file and line.
+        UserError: the file is missing, unreadable or not JSON; names file and line.
     """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(Problem("missing-file", "the file does not exist", path=str(path))) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(Problem("unreadable-file", error.strerror or str(error), path=str(path))) from None
+    except RecursionError:
+        raise UserError(Problem("broken-json", "not usable as JSON: nested too deeply", path=str(path))) from None
+    except ValueError as error:  # not JSON, not UTF-8, or a number with thousands of digits
         line = getattr(error, "lineno", None)
         raise UserError(Problem("broken-json", f"not JSON: {error}", path=str(path), line=line)) from None
 

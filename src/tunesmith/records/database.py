@@ -54,8 +54,8 @@ SESSIONS = sa.Table(
     sa.Column("exit_code", sa.Integer),
     sa.Column("outcome", sa.Text, nullable=False, default=""),
 )
-STEPS = sa.Table(
-    "session_steps",
+STAGES = sa.Table(
+    "session_stages",
     _METADATA,
     sa.Column("session", sa.String(80), sa.ForeignKey("sessions.id"), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),

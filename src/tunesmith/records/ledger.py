@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,13 @@ class Entry:
     previous: str
     hash: str
 
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON values."""
+        return asdict(self)
+
+
+_NAMES = {each.name for each in fields(Entry)}
+
 
 class Ledger:
     """The ledger in a store's database.
@@ -87,8 +94,7 @@ class Ledger:
     def entries(self, after: int = 0, limit: int | None = None) -> Iterator[Entry]:
         """The records with a number above `after`, in order, at most `limit`; as stored, not verified.
 
-        Raises:
-            UserError: a record cannot be read; `verify` tells what was done to the ledger.
+        A body that is no JSON (somebody changed it) is given as `{"unreadable": text}`.
         """
         query = sa.select(*_COLUMNS).where(LEDGER.c.seq > after).order_by(LEDGER.c.seq).limit(limit)
         with self._database.reading() as connection:
@@ -121,16 +127,11 @@ class Ledger:
         return problems if kept or not rows else [*problems, self._no_head()]
 
     def export_jsonl(self, path: Path) -> Head:
-        """Write all records to `path`, one canonical JSON object a line; returns the head to keep elsewhere.
-
-        Raises:
-            UserError: a record cannot be read; `verify` tells what was done to the ledger.
-        """
+        """Write all records to `path`, one canonical JSON object a line; returns the head to keep elsewhere."""
         head = Head(0, GENESIS)
         with atomic_file(path) as file:
             for entry in self.entries():
-                fields = {name: getattr(entry, name) for name in Entry.__slots__}
-                file.write(canonical_json(fields) + b"\n")
+                file.write(canonical_json(entry.as_dict()) + b"\n")
                 head = Head(entry.seq, entry.hash)
         return head
 
@@ -188,20 +189,20 @@ def _head(connection: Connection) -> Head:
 
 
 def _entry(row: Row) -> Entry:
+    texts = {name: str(value) for name, value in row._asdict().items() if name not in ("place", "seq", "body")}
     try:
         body = json.loads(row.body)
     except (TypeError, ValueError, RecursionError):
-        message = f"record {row.seq} cannot be read"
-        raise UserError(Problem("ledger-altered", message, "run: tunesmith audit verify", "ledger", row.seq)) from None
-    return Entry(row.seq, row.at, row.kind, row.actor, body, row.previous, row.hash)
+        body = {"unreadable": str(row.body)}
+    return Entry(seq=row.seq, body=body, **texts)
 
 
 def _row(place: int, line: bytes) -> Row:
     """One line of an export; a line that is not in the form in which it was written fits no hash."""
     try:
-        fields = json.loads(line)
-        if canonical_json(fields) == line and fields.keys() == set(Entry.__slots__):
-            return _sound(Row(place, **{**fields, "body": body_text(fields["body"])}))
+        found = json.loads(line)
+        if canonical_json(found) == line and found.keys() == _NAMES:
+            return _sound(Row(place, **{**found, "body": body_text(found["body"])}))
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass
     return Row(place, place, "", "", "", "", "", "")

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 from sqlalchemy.engine import Connection, Row
 
 from tunesmith.core.types import GateVerdict, Noun
-from tunesmith.records.database import SESSIONS, STEPS, Database
-
-_VERDICTS = TypeAdapter(tuple[GateVerdict, ...])
+from tunesmith.records.database import SESSIONS, STAGES, Database
 
 
-class SessionStep(Noun):
-    """One stage of a session: the run that answered for it, whether it was reused, seconds spent, gate verdicts.
+class SessionStage(Noun):
+    """One stage of a session.
 
-    The verdicts are those of this session: a gate that the project file lowered says so here, with the reason,
-    though the reused artifact may have been made before it was lowered.
+    Fields:
+        stage: its name; `run` the run that answered for it; `artifact` the id of what that run made.
+        reused: whether the run was found and not made.
+        seconds: wall time that this session spent on it.
+        verdicts: the gates' verdicts as JSON values, as this session saw them: a gate that the project file lowered
+            says so here, with the reason, though a reused artifact may be older than the lowering.
     """
 
     stage: str
@@ -29,7 +31,7 @@ class SessionStep(Noun):
     artifact: str
     reused: bool
     seconds: float
-    verdicts: tuple[GateVerdict, ...] = ()
+    verdicts: tuple[dict[str, Any], ...] = ()
 
 
 class SessionRecord(Noun):
@@ -40,7 +42,7 @@ class SessionRecord(Noun):
         project: name of the project; `spec_digest`: digest of its filled project file.
         started, ended: UTC, ISO 8601; `ended` is None while it runs, and for ever if it was killed.
         exit_code: the exit code of the process; `outcome`: one word or sentence; both empty until the end.
-        steps: the stages in the order they were noted.
+        stages: the stages in the order they were noted.
     """
 
     id: str
@@ -50,7 +52,7 @@ class SessionRecord(Noun):
     ended: str | None = None
     exit_code: int | None = None
     outcome: str = ""
-    steps: tuple[SessionStep, ...] = ()
+    stages: tuple[SessionStage, ...] = ()
 
 
 class Sessions:
@@ -74,22 +76,20 @@ class Sessions:
         stage: str,
         run: str,
         artifact: str,
-        *,
         reused: bool,
         seconds: float,
         verdicts: Sequence[GateVerdict] = (),
     ) -> None:
         """Record that `run` answered for `stage`, with the verdicts as this session sees them."""
-        step = SessionStep(
-            stage=stage, run=run, artifact=artifact, reused=reused, seconds=seconds, verdicts=tuple(verdicts)
-        )
-        values = step.model_dump(exclude={"verdicts"}) | {"verdicts": _VERDICTS.dump_json(step.verdicts).decode()}
+        body = json.dumps([verdict.model_dump(mode="json") for verdict in verdicts], allow_nan=False)
+        values = {"session": session, "stage": stage, "run": run, "artifact": artifact, "reused": reused}
         with self.database.writing() as connection:
-            count = sa.select(sa.func.count()).select_from(STEPS).where(STEPS.c.session == session)
+            count = sa.select(sa.func.count()).select_from(STAGES).where(STAGES.c.session == session)
             position = connection.execute(count).scalar_one()
-            connection.execute(sa.insert(STEPS).values(session=session, position=position, **values))
+            row = {**values, "position": position, "seconds": seconds, "verdicts": body}
+            connection.execute(sa.insert(STAGES).values(row))
 
-    def end(self, session: str, *, exit_code: int, outcome: str) -> None:
+    def end(self, session: str, exit_code: int, outcome: str) -> None:
         """Close a session."""
         values = {"ended": now(), "exit_code": exit_code, "outcome": outcome}
         with self.database.writing() as connection:
@@ -97,18 +97,17 @@ class Sessions:
 
     def last(self, project: str | None = None) -> SessionRecord | None:
         """The session that was begun last, of one project or of all; None if there is none."""
-        query = sa.select(SESSIONS).order_by(SESSIONS.c.number.desc()).limit(1)
-        found = self._read(query if project is None else query.where(SESSIONS.c.project == project))
+        found = self._read(_newest(project).limit(1))
         return found[0] if found else None
 
-    def sessions(self) -> list[SessionRecord]:
-        """All sessions, newest first."""
-        return self._read(sa.select(SESSIONS).order_by(SESSIONS.c.number.desc()))
+    def sessions(self, project: str | None = None) -> list[SessionRecord]:
+        """The sessions of one project, or all, newest first."""
+        return self._read(_newest(project))
 
     def _read(self, query: sa.Select[Any]) -> list[SessionRecord]:
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-            return [_session(row, _steps(connection, row.id)) for row in rows]
+            return [_session(row, _stages(connection, row.id)) for row in rows]
 
 
 def now(at: datetime | None = None) -> str:
@@ -116,15 +115,19 @@ def now(at: datetime | None = None) -> str:
     return (at or datetime.now(UTC)).isoformat(timespec="microseconds")
 
 
-def _session(row: Row[Any], steps: tuple[SessionStep, ...]) -> SessionRecord:
+def _newest(project: str | None) -> sa.Select[Any]:
+    query = sa.select(SESSIONS).order_by(SESSIONS.c.number.desc())
+    return query if project is None else query.where(SESSIONS.c.project == project)
+
+
+def _session(row: Row[Any], stages: tuple[SessionStage, ...]) -> SessionRecord:
     values = {key: value for key, value in row._mapping.items() if key != "number"}
-    return SessionRecord(**values, steps=steps)
+    return SessionRecord(**values, stages=stages)
 
 
-def _steps(connection: Connection, session: str) -> tuple[SessionStep, ...]:
-    rows = connection.execute(sa.select(STEPS).where(STEPS.c.session == session).order_by(STEPS.c.position))
-    own = SessionStep.model_fields.keys() - {"verdicts"}
+def _stages(connection: Connection, session: str) -> tuple[SessionStage, ...]:
+    rows = connection.execute(sa.select(STAGES).where(STAGES.c.session == session).order_by(STAGES.c.position))
+    own = SessionStage.model_fields.keys() - {"verdicts"}
     return tuple(
-        SessionStep(**{key: row._mapping[key] for key in own}, verdicts=_VERDICTS.validate_json(row.verdicts))
-        for row in rows
+        SessionStage(**{key: row._mapping[key] for key in own}, verdicts=json.loads(row.verdicts)) for row in rows
     )

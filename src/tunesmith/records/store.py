@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from tunesmith.core.errors import CorruptArtifact
+from tunesmith.core.errors import CorruptArtifact, Problem, UserError, did_you_mean, shorten
 from tunesmith.core.files import atomic_folder, sweep_temporary, write_json
 from tunesmith.core.types import Artifact
 from tunesmith.records.database import RUNS, Database
@@ -64,13 +64,15 @@ class RunStore(Sessions):
         spec: Mapping[str, Any],
         code: Mapping[str, str],
         work: Callable[[Path], Artifact],
+        again: bool = False,
     ) -> Artifact:
-        """The artifact of `run`: found if it was made before, made by `work` otherwise.
+        """The artifact of `run`: found if it was made before, made by `work` otherwise, or if it is asked `again`.
 
         `work` is given an empty folder for its files and returns the artifact without id, run, inputs and
         folder. The folder appears in the store in one step when everything in it, the record included, is on
-        the disk; a kill before that leaves nothing, and what `work` raises passes through. While one process
-        makes a run, others that ask for the same one wait for it. The run's scratch folder is dropped at the end.
+        the disk; a kill before that leaves nothing (or what `again` was to replace), and what `work` raises
+        passes through. While one process makes a run, others that ask for the same one wait for it. The run's
+        scratch folder is dropped at the end.
 
         Raises:
             ValueError: `run` or `stage` is not a plain name, or the artifact holds NaN or infinity.
@@ -79,8 +81,7 @@ class RunStore(Sessions):
         folder = self._place(stage, run)
         with self.database.lock(run):
             sweep_temporary(folder.parent, of=run)  # only this run's: writers of others may be at work beside it
-            found = self.find(run)
-            if found is not None:
+            if not again and (found := self.find(run)) is not None:
                 return found
             started = now()
             with atomic_folder(folder) as out:
@@ -135,10 +136,18 @@ class RunStore(Sessions):
         check_identity(artifact.folder, artifact, record)
         return artifact
 
-    def record(self, run: str) -> RunRecord | None:
-        """How `run` was made; None if there is no such run. Raises CorruptArtifact like `find`."""
+    def record(self, run: str) -> RunRecord:
+        """How `run` was made.
+
+        Raises:
+            UserError: there is no such run; the nearest ones are told.
+            CorruptArtifact: its record is unreadable.
+        """
         folder = self._folder(run)
-        return None if folder is None else read_record(folder)
+        if folder is None:
+            hint = did_you_mean(run, [folder.name for folder in self._folders()])
+            raise UserError(Problem("unknown-run", f"there is no run '{shorten(run)}'", hint, value=shorten(run)))
+        return read_record(folder)
 
     def runs(self) -> list[RunRecord]:
         """All runs whose folders stand, newest first; those with an unreadable record are left to `damaged`."""
@@ -193,14 +202,17 @@ class RunStore(Sessions):
                 yield folder, error
 
     def _index(self, record: RunRecord) -> None:
-        """Enter a run into the index, unless it is there."""
-        with self.database.reading() as connection:
-            known = connection.execute(sa.select(RUNS.c.run).where(RUNS.c.run == record.run)).first()
+        """Enter a run into the index, or mend its entry."""
         row = {"run": record.run, "stage": record.stage, "artifact": record.artifact, "ended": record.ended}
-        if known is None:
-            # a second process that found the same run may have entered it a moment before
-            with contextlib.suppress(IntegrityError), self.database.writing() as connection:
-                connection.execute(sa.insert(RUNS).values(row))
+        query = sa.select(*(RUNS.c[name] for name in row)).where(RUNS.c.run == record.run)
+        with self.database.reading() as connection:
+            known = connection.execute(query).first()
+        if known is not None and known._mapping == row:
+            return
+        # a second process that found the same run may have entered it a moment before
+        with contextlib.suppress(IntegrityError), self.database.writing() as connection:
+            connection.execute(sa.delete(RUNS).where(RUNS.c.run == record.run))
+            connection.execute(sa.insert(RUNS).values(row))
 
 
 def _plain_name(name: str) -> str:
