@@ -8,9 +8,9 @@ about a quarter of the pairs that lie at its threshold and draws another quarter
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ GRAM = 5
 _BOILERPLATE_SHARE, _BOILERPLATE_ROWS = 0.5, 100
 _CHUNK_ROWS, _CHUNK_PAIRS = 1024, 200_000
 _KEPT_MARKS = frozenset("%#@&*/\\")
+_MARK = re.compile(r"[^\w\s]|_")
 _NUMBER_MARKS = frozenset("-.,:")
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
@@ -47,12 +48,16 @@ def normalised(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    kept = []
-    for character, following in pairwise(text + " "):
-        punctuation = unicodedata.category(character)[0] == "P" and character not in _KEPT_MARKS
-        stays = not punctuation or (character in _NUMBER_MARKS and following.isdigit())
-        kept.append(character if stays else " ")
-    return " ".join("".join(kept).split())
+    return " ".join(_MARK.sub(_mark, text).split())
+
+
+def _mark(match: re.Match[str]) -> str:
+    """A character that is neither letter, digit nor space: itself, or a space if it only structures a sentence."""
+    mark = match.group()
+    if unicodedata.category(mark)[0] != "P" or mark in _KEPT_MARKS:
+        return mark
+    following = match.string[match.end() : match.end() + 1]
+    return mark if mark in _NUMBER_MARKS and following.isdigit() else " "
 
 
 def near_pairs(texts: Sequence[str], threshold: float) -> Iterator[Pair]:

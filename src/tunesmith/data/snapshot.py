@@ -36,7 +36,7 @@ def snapshot_examples(snapshot: Snapshot, split: Split | None = None) -> list[Ex
 
 
 def datasheet(
-    snapshot: Snapshot, examples: Sequence[Example], *, sources: Sequence[dict[str, Any]], asked: dict[str, float]
+    snapshot: Snapshot, examples: Sequence[Example], *, sources: Sequence[dict[str, Any]], shares: dict[str, Any]
 ) -> dict[str, Any]:
     """What a reader must know before using this data, as JSON values (after Gebru et al. 2021, arXiv:1803.09010).
 
@@ -44,19 +44,15 @@ def datasheet(
         snapshot: the counts.
         examples: the rows that were kept.
         sources: per source use, path, licence, rows, digest, notes.
-        asked: wanted share per split.
+        shares: per split `asked` and `reached`.
     """
-    reached = {s: snapshot.splits.get(s, 0) / snapshot.kept if snapshot.kept else 0.0 for s in SPLITS}
     return {
         "rows_in": snapshot.rows_in,
         "kept": snapshot.kept,
         "dropped": dict(snapshot.dropped),
         "changed": dict(snapshot.changed),
         "sources": list(sources),
-        "splits": {
-            s: {"rows": snapshot.splits.get(s, 0), "asked": asked.get(s), "reached": round(reached[s], 4)}
-            for s in SPLITS
-        },
+        "splits": {split: {"rows": snapshot.splits.get(split, 0), **shares[split]} for split in SPLITS},
         "groups": snapshot.groups,
         "labels": _by_split([(e.split, e.reference) for e in examples]),
         "attributes": {

@@ -65,6 +65,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     kept, copies = without_duplicates(intake.examples, spec.duplicates)
     shares: dict[Split, float] = {"train": spec.split.train, "valid": spec.split.valid, "test": spec.split.test}
     kept = assign_splits(kept, shares, near=spec.duplicates.near, seed=context.seed)
+    dealt = Counter(example.split for example in kept)
     kept, over = cap_rows(kept, spec.at_most_rows, seed=context.seed)
     drops = [*intake.drops, *copies, *over]
     snapshot = _counted(intake.rows, kept, drops, dict(intake.changed))
@@ -75,7 +76,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     snapshot = snapshot.model_copy(update={"leakage": leaks, "gates": (verdict,)})
     digests = [_digests(use, context.root, "") for use in spec.sources]
     sources = [{**told, "digests": digest} for told, digest in zip(intake.sources, digests, strict=True)]
-    sheet = datasheet(snapshot, kept, sources=sources, asked={str(split): share for split, share in shares.items()})
+    sheet = datasheet(snapshot, kept, sources=sources, shares=_asked_and_reached(spec, dealt))
     write_snapshot(context.out, kept, drops, sheet)
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
@@ -95,6 +96,14 @@ def _counted(rows_in: int, kept: list[Example], drops: list[Drop], changed: dict
         groups=len({e.group for e in kept if e.group is not None}) + sum(e.group is None for e in kept),
         changed=dict(sorted(changed.items())),
     )
+
+
+def _asked_and_reached(spec: DataSpec, dealt: Counter[Split | None]) -> dict[str, Any]:
+    """Per split the wanted share (None: the sources came split) and the one that whole groups allowed, before any cap."""
+    shares = spec.split.model_dump()
+    ready_made = all(use.settings.get("split") for use in spec.sources)
+    asked = {split: None if ready_made else round(shares[split] / sum(shares.values()), 4) for split in SPLITS}
+    return {split: {"asked": asked[split], "reached": round(dealt[split] / dealt.total(), 4)} for split in SPLITS}
 
 
 def _source_problems(use: Use, root: Path, where: str) -> list[Problem]:

@@ -67,11 +67,12 @@ class Table:
         problems = self.check(root)
         if problems:
             raise UserError(problems)
+        form = f"format: {self._form(root)} table"
         for item in self._rows(root, notes):
             if isinstance(item, Drop):
                 yield item
             else:
-                notes[f"format: {self._form(root)} table"] += 1
+                notes[form] += 1
                 made = self._made(*item)
                 yield held_to(made, labels) if isinstance(made, Example) else made
 
