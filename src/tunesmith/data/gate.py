@@ -47,19 +47,22 @@ def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:
 
 
 def _leak(leakage: Mapping[str, Any], limits: Limits) -> Reason:
-    told, good = [], True
-    for split in ("test", "valid"):
-        found = leakage[split]
-        near_share = found["near_share"] or 0.0
-        good = good and found["exact_share"] <= limits.leak and near_share <= limits.near_leak
-        if found["rows"]:
-            leaked = found["exact"] + (found["near"] or 0)
-            told.append(f"{leaked:,} of {found['rows']:,} {split} rows ({leaked / found['rows']:.1%})")
-    pairs = [pair for split in ("test", "valid") for pair in leakage[split]["pairs"]]
-    first = f": {pairs[0]['row']} is {pairs[0]['train']}" if pairs else ""
-    message = f"{' and '.join(told) or 'no held-out rows'} also stand in the training split{first}"
-    allowed = {"leak": limits.leak, "near_leak": limits.near_leak}
-    return _reason("train-test-leak", message, good, limits=allowed, **leakage)
+    held = [leakage[split] for split in ("test", "valid")]
+    good = all(f["exact_share"] <= limits.leak and (f["near_share"] or 0.0) <= limits.near_leak for f in held)
+    told = [_leak_told(split, leakage[split]) for split in ("test", "valid") if leakage[split]["rows"]]
+    pairs = [pair for found in held for pair in found["pairs"][:3]]
+    first = "; ".join(f"{pair['row']} and {pair['train']} ({pair['match']})" for pair in pairs[:3])
+    message = f"{' and '.join(told) or 'no held-out rows'} also stand in the training split" + (
+        f": {first}" * bool(first)
+    )
+    return _reason(
+        "train-test-leak", message, good, limits={"leak": limits.leak, "near_leak": limits.near_leak}, **leakage
+    )
+
+
+def _leak_told(split: str, found: Mapping[str, Any]) -> str:
+    near = f", {found['near']:,} more ({found['near_share']:.1%}) nearly," if found["near"] else ""
+    return f"{found['exact']:,} of {found['rows']:,} {split} rows ({found['exact_share']:.1%}){near}"
 
 
 def _dropped(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:

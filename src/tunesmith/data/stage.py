@@ -99,7 +99,7 @@ def _counted(rows_in: int, kept: list[Example], drops: list[Drop], changed: dict
 
 
 def _asked_and_reached(spec: DataSpec, dealt: Counter[Split | None]) -> dict[str, Any]:
-    """Per split the wanted share (None: the sources came split) and the one that whole groups allowed, before any cap."""
+    """Per split the wanted share (None: sources came split) and the one that whole groups allowed, before any cap."""
     shares = spec.split.model_dump()
     ready_made = all(use.settings.get("split") for use in spec.sources)
     asked = {split: None if ready_made else round(shares[split] / sum(shares.values()), 4) for split in SPLITS}
