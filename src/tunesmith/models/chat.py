@@ -223,13 +223,13 @@ class Chat:
 
 
 def split_reasoning(text: str, *, inside: bool = False) -> tuple[str | None, str]:
-    """`text` as (reasoning or None, answer); `inside` says that it begins inside the reasoning."""
+    """`text` as (reasoning or None, answer), both without outer spaces; `inside`: it begins inside the reasoning."""
     before, closed, after = text.partition(CLOSE)
     if closed:
-        return before.strip().removeprefix(OPEN).strip("\n"), after.lstrip("\n")
+        return before.strip().removeprefix(OPEN).strip(), after.strip()
     if inside or text.lstrip().startswith(OPEN):
-        return text.lstrip().removeprefix(OPEN).strip("\n"), ""
-    return None, text
+        return text.strip().removeprefix(OPEN).strip(), ""
+    return None, text.strip()
 
 
 def _with_reasoning(message: Message, reasoning: Reasoning) -> Message:

@@ -8,16 +8,15 @@ which refuses attributes that lead out of the template and limits `range` to 100
 
 from __future__ import annotations
 
-import ctypes
 import json
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.ids import canonical_json, digest_bytes
 from tunesmith.core.types import Message, ToolCall
+from tunesmith.models.timelimit import time_limit
 
 RENDER_SECONDS = 5.0
 LONGEST_TEMPLATE = 200_000
@@ -116,51 +115,22 @@ class ChatTemplate:
             return ""
 
     def _render(self, turns: list[dict[str, Any]], tools: list[Any], prompt: bool) -> str:
-        def work() -> str:
-            text: str = self._tokenizer.apply_chat_template(
-                turns,
-                tools=tools or None,
-                chat_template=None if self._tokenizer.chat_template else self.text,
-                add_generation_prompt=prompt,
-                tokenize=False,
-            )
-            return text
-
         try:
-            return within(RENDER_SECONDS, work)
+            with time_limit(RENDER_SECONDS):
+                text: str = self._tokenizer.apply_chat_template(
+                    turns,
+                    tools=tools or None,
+                    chat_template=None if self._tokenizer.chat_template else self.text,
+                    add_generation_prompt=prompt,
+                    tokenize=False,
+                )
+            return text
         except TimeoutError:
             found = f"the chat template did not finish within {RENDER_SECONDS:.0f} seconds"
         except Exception as error:
             # The template is input: whatever it raises is the user's to mend.
             found = f"the chat template refuses this conversation: {shorten(str(error), width=200)}"
         raise UserError(Problem("template-refused", found, "change the row, or chat_template in the model folder"))
-
-
-def within(seconds: float, work: Callable[[], str]) -> str:
-    """`work()` in a thread of its own; stopped when it takes longer.
-
-    Raises:
-        TimeoutError: it took longer. Whatever `work` raises is raised here.
-    """
-    result: list[str] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        # Raised inside the thread at its next bytecode: an endless template loop ends, nobody else is disturbed.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
-        raise TimeoutError
-    if failure:
-        raise failure[0]
-    return result[0]
 
 
 def parse_tools(tools: Sequence[str]) -> list[Any]:
