@@ -85,28 +85,25 @@ class ChatTemplate:
         if message.reasoning is not None:
             turn["reasoning_content"] = message.reasoning
         if message.tool_calls:
-            turn["content"] = message.content or self._empty_content
-            turn["tool_calls"] = [_call(call, self._arguments_as_text) for call in message.tool_calls]
+            empty, as_text = self._tool_call_form
+            turn["content"] = message.content or empty
+            turn["tool_calls"] = [_call(call, as_text) for call in message.tool_calls]
         if message.tool_call_id:
             turn["tool_call_id"] = message.tool_call_id
         return turn
 
     @cached_property
-    def _arguments_as_text(self) -> bool:
-        """Whether arguments go in as JSON text: DeepSeek's templates concatenate them, Llama's encode them."""
-        call = ToolCall(name="probe_name", arguments='{"probe_key": 1}')
-        for as_text in (False, True):
-            shown = self._probe({"content": "", "tool_calls": [_call(call, as_text)]})
-            if '"probe_key": 1' in shown:
-                return as_text
-        return False
+    def _tool_call_form(self) -> tuple[str | None, bool]:
+        """What stands for no content beside tool calls, and whether arguments go in as JSON text.
 
-    @cached_property
-    def _empty_content(self) -> str | None:
-        """What stands for no content beside tool calls: R1 adds an empty turn for "", others fail on None."""
-        call = _call(ToolCall(name="probe_name", arguments='{"probe_key": 1}'), self._arguments_as_text)
-        shown = self._probe({"content": None, "tool_calls": [call]})
-        return None if "probe_name" in shown and "None" not in shown else ""
+        Found by trying: DeepSeek's templates concatenate arguments and want None for no content, Llama's and Qwen's
+        encode arguments themselves, others fail on None.
+        """
+        call = ToolCall(name="probe_name", arguments='{"probe_key": 1}')
+        forms: list[tuple[str | None, bool]] = [(None, False), ("", False), (None, True), ("", True)]
+        shown = {form: self._probe({"content": form[0], "tool_calls": [_call(call, form[1])]}) for form in forms}
+        good = [form for form in forms if "probe_name" in shown[form] and "None" not in shown[form]]
+        return next((form for form in good if '"probe_key": 1' in shown[form]), good[0] if good else ("", False))
 
     def _probe(self, turn: dict[str, Any]) -> str:
         try:

@@ -57,7 +57,7 @@ class Ending:
         Raises:
             UserError: no end of turn stands at the end of `body`.
         """
-        if self.tail and body.endswith(self.tail):
+        if body.endswith(self.tail):
             return len(body) - len(self.tail) + len(self.stop)
         said = body.rstrip()
         if any(said.endswith(mark) for mark in self.marks):
@@ -132,29 +132,25 @@ def _as_rendered(
     asked = [i for i, message in enumerate(messages) if message.role == "assistant"]
     turns = []
     for k, (i, prompt) in enumerate(zip(asked, prompts, strict=True)):
-        until = whole if k + 1 == len(asked) else prompts[k + 1]
-        body = _body_in(until, render, messages[: i + 1], messages[i + 1 : asked[k + 1]] if until != whole else ())
-        if body is None or not body.startswith(prompt):
+        upto = (
+            whole if k + 1 == len(asked) else _up_to_turn(render, messages[: asked[k + 1]], i, prompts[k + 1], ending)
+        )
+        if upto is None or not upto.startswith(prompt):
             return None
-        said = body[len(prompt) :]
+        said = upto[len(prompt) :]
         if not _keeps_reasoning(messages[i], said):
             return None
         turns.append(Turn(i, len(prompt), len(prompt) + ending.length(said)))
     return whole, turns
 
 
-def _body_in(until: str, render: Render, spoken: Sequence[Message], after: Sequence[Message]) -> str | None:
-    """The part of `until` that ends with the last turn of `spoken`; None if that cannot be told."""
-    if not after:
-        return until
-    alone = render(spoken, prompt=False)
-    if until.startswith(alone):
+def _up_to_turn(render: Render, before: Sequence[Message], last: int, prompt: str, ending: Ending) -> str | None:
+    """The part of `prompt`, the rendering of `before`, that ends with assistant turn `last`; None: cannot be told."""
+    alone = render(before[: last + 1], prompt=False)
+    if prompt.startswith(alone):
         return alone
-    bare = spoken[-1].model_copy(update={"content": SENTINEL, "reasoning": None, "tool_calls": ()})
-    _, middle = _around_sentinel(render([*spoken[:-1], bare, *after], prompt=True))
-    _, tail = _around_sentinel(render([*spoken[:-1], bare], prompt=False))
-    following = middle.removeprefix(tail)
-    return until.removesuffix(following) if following != middle and until.endswith(following) else None
+    following = _between(render, before, last, ending)
+    return prompt.removesuffix(following) if prompt.endswith(following) else None
 
 
 def _spliced(
@@ -162,24 +158,23 @@ def _spliced(
 ) -> tuple[str, list[Turn]]:
     """First prompt, what the model says, the template's text up to the next turn, and so on."""
     asked = [i for i, message in enumerate(messages) if message.role == "assistant"]
-    text, turns = "", []
+    text, turns, rest = "", [], ""
     for k, (i, prompt) in enumerate(zip(asked, prompts, strict=True)):
-        text = prompt if k == 0 else text + _between(render, messages[:i], asked[k - 1])
+        text = prompt if k == 0 else text + _between(render, messages[:i], asked[k - 1], ending)
         body, lost = _spoken(render, messages[:i], messages[i], prompt)
-        end = len(text) + ending.length(body)
-        turns.append(Turn(i, len(text), end, served_alike=text == prompt, reasoning_lost=lost))
-        text += body
-    return text, turns
+        length = ending.length(body)
+        turns.append(Turn(i, len(text), len(text) + length, served_alike=text == prompt, reasoning_lost=lost))
+        text, rest = text + body[:length], body[length:]
+    return text + rest, turns
 
 
-def _between(render: Render, before: Sequence[Message], last: int) -> str:
-    """The template's text from the end of assistant turn `last` to the end of the next generation prompt."""
+def _between(render: Render, before: Sequence[Message], last: int, ending: Ending) -> str:
+    """The template's text from what ends assistant turn `last` to the end of the next generation prompt."""
     bare = before[last].model_copy(update={"content": SENTINEL, "reasoning": None, "tool_calls": ()})
-    _, tail = _around_sentinel(render([*before[:last], bare], prompt=False))
-    _, middle = _around_sentinel(render([*before[:last], bare, *before[last + 1 :]], prompt=True))
-    if not middle.startswith(tail):
+    _, after = _around_sentinel(render([*before[:last], bare, *before[last + 1 :]], prompt=True))
+    if not after.startswith(ending.stop):
         raise UserError(_unstable("the text between two assistant turns cannot be told from the turns"))
-    return middle[len(tail) :]
+    return after[len(ending.stop) :]
 
 
 def _spoken(render: Render, before: Sequence[Message], message: Message, prompt: str) -> tuple[str, bool]:
