@@ -53,6 +53,23 @@ def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
     return first[: min(same, limit)]
 
 
+@torch.inference_mode()
+def can_share(model: Any, tokens: Sequence[int]) -> bool:
+    """Whether every layer is plain causal attention that takes a shared prefix and any mask of ours.
+
+    Asked of the config, and once for each model of a trial on (at most 24 of) `tokens`.
+    """
+    if model not in _SHARES:
+        if not _is_plain(model):
+            _SHARES[model] = False
+        elif len(tokens) < _SHORTEST:
+            return False
+        else:
+            with _implementation(model):
+                _SHARES[model] = _trial(model, tokens)
+    return _SHARES[model]
+
+
 @contextlib.contextmanager
 def sharing(model: Any, prefix: Sequence[int]) -> Iterator[SharedPrefix | None]:
     """The prefix's keys and values, for calls of `model(..., shared_prefix=it)` inside the block.
@@ -61,16 +78,20 @@ def sharing(model: Any, prefix: Sequence[int]) -> Iterator[SharedPrefix | None]:
         None where the prefix is shorter than 4 tokens or the model's attention cannot share: then rows are to be
         given in full. The model's attention implementation is put back when the block ends.
     """
-    if len(prefix) < _SHORTEST or not _may_share(model):
+    if len(prefix) < _SHORTEST or not can_share(model, prefix):
         yield None
         return
+    with _implementation(model):
+        yield _compute(model, prefix)
+
+
+@contextlib.contextmanager
+def _implementation(model: Any) -> Iterator[None]:
     before = model.config._attn_implementation
     _register()
     model.set_attn_implementation(NAME)
     try:
-        if model not in _SHARES:
-            _SHARES[model] = _trial(model, prefix)
-        yield _compute(model, prefix) if _SHARES[model] else None
+        yield
     finally:
         model.set_attn_implementation(before)
 
@@ -155,7 +176,7 @@ def _register() -> None:
     AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-def _may_share(model: Any) -> bool:
+def _is_plain(model: Any) -> bool:
     """Whether the config promises plain causal attention in every layer."""
     config = model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
