@@ -10,20 +10,20 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from tunesmith.core.types import Noun
+
 GB = 1e9
+MIB = 1 << 20
 _LOOK_SECONDS = 0.1
-_BUSY_SHARE = 0.5
 _CGROUP = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(Noun):
     """One GPU. `memory_gb` and `free_gb` are in units of 1e9 bytes; `capability` as CUDA counts (9.0 is Hopper)."""
 
     name: str
@@ -37,11 +37,10 @@ class Gpu:
         return self.capability >= (8, 0)
 
 
-@dataclass(frozen=True)
-class Hardware:
+class Hardware(Noun):
     """What there is to compute with.
 
-    Args:
+    Fields:
         cores: processor cores that this process may use (affinity and container limit respected).
         free_cores: those of them that were not busy while we looked; at least 1.
         memory_gb: memory of the machine or the container, whichever is less, in units of 1e9 bytes.
@@ -94,14 +93,15 @@ def usable_cores() -> int:
 
 
 def free_cores() -> int:
-    """Cores of `usable_cores` that other processes left idle for 0.1 s, rounded to whole ones; at least 1."""
+    """How many of the usable cores other processes left idle for 0.1 s, rounded to whole ones; at least 1."""
     import psutil
 
     mine = time.process_time()
     shares = psutil.cpu_percent(interval=_LOOK_SECONDS, percpu=True)
-    mine = time.process_time() - mine
-    busy = sum(share / 100 for share in shares) - mine / _LOOK_SECONDS
-    return max(1, min(usable_cores(), usable_cores() - int(busy + _BUSY_SHARE)))
+    mine = (time.process_time() - mine) / _LOOK_SECONDS
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(shares))
+    idle = sum(1 - shares[core] / 100 for core in allowed if core < len(shares)) + mine
+    return max(1, min(usable_cores(), int(idle + 0.5)))
 
 
 def free_threads() -> int:
@@ -204,7 +204,8 @@ def _parse_gpus(text: str, visible: str | None) -> tuple[Gpu, ...]:
             continue
         major, _, minor = parts[5].partition(".")
         capability = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
-        found.append(Gpu(parts[2], int(parts[3]) * 1048576 / GB, int(parts[4]) * 1048576 / GB, capability))
+        total, free = (int(part) * MIB / GB for part in parts[3:5])
+        found.append(Gpu(name=parts[2], memory_gb=total, free_gb=free, capability=capability))
     return tuple(found)
 
 
@@ -217,5 +218,6 @@ def _gpus_of_torch() -> tuple[Gpu, ...]:
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         free, total = torch.cuda.mem_get_info(index)
-        found.append(Gpu(facts.name, total / GB, free / GB, (facts.major, facts.minor)))
+        capability = (facts.major, facts.minor)
+        found.append(Gpu(name=facts.name, memory_gb=total / GB, free_gb=free / GB, capability=capability))
     return tuple(found)

@@ -11,7 +11,7 @@ from tunesmith.core.events import Events
 from tunesmith.models import catalog, hub, unpack
 from tunesmith.models.catalog import Entry
 from tunesmith.models.digests import remembered
-from tunesmith.models.fetch import asset_path, cache_root, fetch_asset
+from tunesmith.models.fetch import asset_path, cache_folder, fetch_asset
 from tunesmith.models.quiet import quiet
 from tunesmith.models.safety import safety_problems
 from tunesmith.models.spec import ModelSpec
@@ -66,7 +66,7 @@ def named(spec: ModelSpec, root: Path) -> Named:
 
 def locate(spec: ModelSpec, root: Path) -> ResolvedModel | None:
     """The model if it is on this disk, ready to load; None if it must first be fetched or unpacked. No network."""
-    what, cache = named(spec, root), cache_root()
+    what, cache = named(spec, root), cache_folder()
     if isinstance(what, Path):
         if what.is_dir():
             return ResolvedModel(spec.use, what, "", "folder")
@@ -102,7 +102,7 @@ def resolve(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
 
 def folder_problems(folder: Path) -> list[Problem]:
     """`safety_problems`, with links allowed into the hub's cache for folders that lie in it or in ours."""
-    stores = (hub.hub_cache(), cache_root())
+    stores = (hub.hub_cache(), cache_folder())
     ours = any(store.resolve() in folder.resolve().parents for store in stores)
     return safety_problems(folder, links_to=stores if ours else ())
 
@@ -160,7 +160,7 @@ def _refuse_unsafe(folder: Path) -> None:
 
 
 def _bring(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
-    what, cache = named(spec, root), cache_root()
+    what, cache = named(spec, root), cache_folder()
     if isinstance(what, Path):
         digest = remembered([what], what, cache)[what]
         folder = unpack.unpack(what, unpack.unpacked_path(digest, cache), loss_below=None, events=events)
@@ -184,5 +184,5 @@ def _hub_folder(found: hub.HubModel, entry: Entry | None, events: Events) -> Pat
     """The folder to load: for catalog models, whose classes transformers has, without the request for remote code."""
     if entry is None:
         return found.folder
-    target = cache_root() / "models" / f"{entry.name}-{found.commit[:12]}"
+    target = cache_folder() / "models" / f"{entry.name}-{found.commit[:12]}"
     return hub.without_code(found, target, events=events)
