@@ -1,10 +1,11 @@
 """Many rows in one forward pass, without padding, without cross-talk, the prompt that they share computed once.
 
-A packed batch is one sequence: `[prefix | own part of row 1 | own part of row 2 | ...]`. Everything in a transformer but
-attention works on single tokens, so only attention must know the borders: it is registered with Transformers' attention
-interface as `tunesmith_packed`, and the `Layout` reaches it through the model's keyword arguments. The prefix attends to
-itself, the own part of a row to the prefix and to itself, causally; positions of every row go on after the prefix.
-So any Hugging Face causal LM whose layers pass keyword arguments on computes for every row what it would compute alone.
+A packed batch is one sequence: `[prefix | own part of row 1 | own part of row 2 | ...]`. Everything in a transformer
+but attention works on single tokens, so only attention must know the borders: it is registered with Transformers'
+attention interface as `tunesmith_packed`, and the `Layout` reaches it through the model's keyword arguments. The prefix
+attends to itself, the own part of a row to the prefix and to itself, causally; positions of every row go on after the
+prefix. So any Hugging Face causal LM whose layers pass keyword arguments on computes for every row what it would
+compute alone.
 
 How rows attend to the prefix without a copy of its keys per row: attention over a union of key sets is the sum of the
 attentions over each set, weighted by their softmax normalisers (online softmax, Milakov & Gimelshein 2018,
