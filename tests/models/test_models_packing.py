@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from tunesmith.models.packing import Layout, pack, packed_attention
-from tunesmith.models.trunk import Trunk, attention
+from tunesmith.models.trunk import Trunk
 
 SMALL: dict[str, Any] = {
     "vocab_size": 61,
@@ -76,12 +76,12 @@ def loss_of(logits: Tensor, row: list[int], prefix: int) -> Tensor:
 
 
 def one_at_a_time(model: Any, prefix: list[int]) -> Tensor:
-    with attention(model, "eager"):
-        total = torch.zeros(())
-        for row in ROWS:
-            logits = model(input_ids=torch.tensor([prefix + row]), use_cache=False).logits[0]
-            total = total + loss_of(logits[max(len(prefix) - 1, 0) :], row, len(prefix))
-        return total
+    model.set_attn_implementation("eager")
+    total = torch.zeros(())
+    for row in ROWS:
+        logits = model(input_ids=torch.tensor([prefix + row]), use_cache=False).logits[0]
+        total = total + loss_of(logits[max(len(prefix) - 1, 0) :], row, len(prefix))
+    return total
 
 
 def packed(model: Any, prefix: list[int]) -> Tensor:
@@ -100,11 +100,11 @@ def packed(model: Any, prefix: list[int]) -> Tensor:
 def test_packed_rows_have_the_loss_and_gradients_of_rows_run_one_at_a_time(name: str, prefix: list[int]) -> None:
     model = tiny(name)
     alone = one_at_a_time(model, prefix)
-    alone.backward()
+    torch.autograd.backward(alone)
     wanted = {n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None}
     model.zero_grad()
     together = packed(model, prefix)
-    together.backward()
+    torch.autograd.backward(together)
     assert together.item() == pytest.approx(alone.item(), rel=1e-5)
     scale = max(float(g.abs().max()) for g in wanted.values())
     for weight_name, weight in model.named_parameters():

@@ -160,7 +160,9 @@ def packed_attention(  # noqa: PLR0913 - the signature is Transformers' attentio
     if query.device.type == "cpu" and dropout == 0.0 and window is None:
         width = queries.shape[-1]
         wide = functional.pad(values, (0, width - values.shape[-1])) if values.shape[-1] < width else values
-        out = _PackedFlash.apply(queries, keys, wide, layout, scale)[..., : values.shape[-1]]
+        # torch's own stubs leave `apply` untyped
+        mixed: Tensor = _PackedFlash.apply(queries, keys, wide, layout, scale)  # type: ignore[no-untyped-call]
+        out = mixed[..., : values.shape[-1]]
     else:
         out = _masked(queries, keys, values, layout, _Options(scale, dropout, window))
     return out.transpose(0, 1)[None], None
@@ -257,7 +259,8 @@ def _folded(prefix: int, key: Tensor, states: Tensor) -> Tensor:
 
 def _summed(grad: Tensor, repeats: int) -> Tensor:
     """The gradient of a key head from those of its copies: [B, H, T, D] -> [B, H/repeats, T, D]."""
-    return grad.unflatten(1, (-1, repeats)).sum(2)
+    rows, heads, tokens, width = grad.shape
+    return grad.view(rows, heads // repeats, repeats, tokens, width).sum(2)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ Multi-head latent attention (DeepSeek V2/V3) squeezes queries, and keys with val
 `query` names both, and `key` and `value` name the same two. Routed experts lie in fused parameters [expert, out, in];
 they have the role `experts`, which is not part of `gate`, `up` and `down` (those are the dense layers and the shared
 experts), because an adapter on them costs as much per step as all experts together.
+
+For models with fused experts PEFT reads every module name that ends in `gate_proj`, `up_proj` or `down_proj` as the
+routed experts, so the dense and shared ones are named there by their weights (`down_proj.weight`).
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ Role = Literal["query", "key", "value", "output", "gate", "up", "down", "experts
 ROLES: tuple[Role, ...] = get_args(Role)
 DENSE_ROLES: tuple[Role, ...] = tuple(role for role in ROLES if role != "experts")
 
+_TAKEN_FOR_EXPERTS = ("gate_proj", "up_proj", "down_proj")
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -26,7 +31,7 @@ class Targets:
 
     Args:
         modules: full names of linear layers (`model.layers.3.self_attn.q_proj`), in the model's order.
-        parameters: full names of fused expert parameters (`model.layers.3.mlp.experts.down_proj`).
+        parameters: full names of weights that must be named themselves (`model.layers.3.mlp.experts.down_proj`).
         generic: the architecture is not in the table, so the roles could not be told apart: all linear layers.
     """
 
@@ -56,17 +61,21 @@ def targets(model: Any, roles: Iterable[Role], layers: Iterable[int]) -> Targets
         ValueError: nothing matches.
     """
     roles, wanted = tuple(roles), set(layers)
-    endings = names_for(model.config.model_type, roles)
+    model_type = model.config.model_type
+    endings = names_for(model_type, roles)
     linear = [name for name, module in model.named_modules() if _is_linear(module) and layer_of(name) in wanted]
     if endings is None:
         found = Targets(tuple(linear), (), generic=True)
     else:
-        modules = tuple(name for name in linear if _ends(name, endings))
-        fused = names_for(model.config.model_type, [role for role in roles if role == "experts"]) or ()
+        by_weight = _TAKEN_FOR_EXPERTS if model_type in _table()["fused_experts"] else ()
+        modules = [name for name in linear if _ends(name, endings)]
+        fused = names_for(model_type, [role for role in roles if role == "experts"]) or ()
         weights = (name for name, weight in model.named_parameters() if weight.ndim == 3 and layer_of(name) in wanted)
-        found = Targets(modules, tuple(name for name in weights if _ends(name, fused)))
+        parameters = [f"{name}.weight" for name in modules if _ends(name, by_weight)]
+        parameters += [name for name in weights if _ends(name, fused)]
+        found = Targets(tuple(name for name in modules if not _ends(name, by_weight)), tuple(parameters))
     if not found.modules and not found.parameters:
-        raise ValueError(f"no weight of {model.config.model_type} has the roles {', '.join(roles)} in these layers")
+        raise ValueError(f"no weight of {model_type} has the roles {', '.join(roles)} in these layers")
     return found
 
 

@@ -33,8 +33,8 @@ class Trunk:
     """A causal LM that runs packed rows, cut at its lowest trained layer.
 
     Args:
-        model: a causal LM of Transformers, with or without a PEFT adapter in it. Its attention is switched to
-            `tunesmith_packed` for the length of each call only.
+        model: a causal LM of Transformers, with or without a PEFT adapter in it. Its attention is `tunesmith_packed`
+            from now on (activation checkpointing runs layers again long after the call); `release` puts it back.
 
     Raises:
         ValueError: the decoder has no list of layers called `layers`, or no final `norm`.
@@ -47,6 +47,8 @@ class Trunk:
         if not isinstance(getattr(self.decoder, "layers", None), nn.ModuleList) or not hasattr(self.decoder, "norm"):
             raise ValueError(f"{type(self.model).__name__} has no `layers` and `norm` that could be cut in two")
         self.border = lowest_trained_layer(self.decoder)
+        self._attention = self.model.config._attn_implementation
+        self.model.set_attn_implementation(packing.NAME)
         self.head: Callable[[Tensor], Tensor] = self.model.get_output_embeddings()
 
     def bottom(self, ids: Tensor, layout: Layout) -> Tensor:
@@ -61,19 +63,17 @@ class Trunk:
 
     def whole(self, ids: Tensor, layout: Layout) -> Tensor:
         """Normed last states [1, T, D] of the packed sequence `ids` [1, T], by all layers in one go."""
-        with self._packed():
-            return self._run(layout, input_ids=ids)
+        return self._run(layout, input_ids=ids)
+
+    def release(self) -> None:
+        """Give the model the attention back that it had."""
+        self.model.set_attn_implementation(self._attention)
 
     def _run(self, layout: Layout, **inputs: Tensor) -> Tensor:
         device = next(iter(inputs.values())).device
         output = self.decoder(**inputs, position_ids=layout.positions(device), use_cache=False, layout=layout)
         states: Tensor = output.last_hidden_state
         return states
-
-    @contextlib.contextmanager
-    def _packed(self) -> Iterator[None]:
-        with attention(self.model, packing.NAME):
-            yield
 
     @contextlib.contextmanager
     def _only(self, kept: range, *, norm: bool) -> Iterator[None]:
@@ -83,21 +83,9 @@ class Trunk:
         )
         self.decoder.norm = final if norm else nn.Identity()
         try:
-            with self._packed():
-                yield
+            yield
         finally:
             self.decoder.layers, self.decoder.norm = layers, final
-
-
-@contextlib.contextmanager
-def attention(model: Any, name: str) -> Iterator[None]:
-    """The model with the attention function `name`, for the length of a block."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(name)
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
 
 
 def base_model(model: Any) -> Any:

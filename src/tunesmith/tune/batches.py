@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tunesmith.core.types import Split
 
@@ -84,6 +84,11 @@ def shared_prefix(rows: Sequence[Row]) -> int:
     return max(limit, 0)
 
 
+def begins_alike(row: Row, other: Row, prefix: int) -> bool:
+    """Whether `row` can be packed behind the first `prefix` tokens of `other`."""
+    return row.ids[:prefix] == other.ids[:prefix] and row.trained[0] >= prefix and len(row.read) > prefix
+
+
 def make_batch(rows: Sequence[Row], numbers: Sequence[int], prefix: int) -> Batch:
     """Pack `rows[n] for n in numbers`, whose first `prefix` tokens are the same."""
     import torch
@@ -158,19 +163,23 @@ class Plan:
 
     def batches(self, step: int) -> list[Batch]:
         """The micro-batches of step `step`."""
-        lengths = [len(row.read) - self.prefix for row in self.rows]
-        cut = micro_batches(self.numbers(step), lengths, self.micro_tokens - self.prefix)
-        return [make_batch(self.rows, numbers, self.prefix) for numbers in cut]
+        return cut_batches(self.rows, self.numbers(step), self.prefix, self.micro_tokens)
 
 
-def micro_batches(numbers: Sequence[int], lengths: Any, at_most: int) -> list[list[int]]:
-    """`numbers` by length, cut into the fewest runs in a row of at most `at_most` tokens (or of one longer row)."""
+def cut_batches(rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int) -> list[Batch]:
+    """The rows with these numbers in packed batches; see `cut_numbers`."""
+    return [make_batch(rows, part, prefix) for part in cut_numbers(rows, numbers, prefix, at_most_tokens)]
+
+
+def cut_numbers(rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int) -> list[list[int]]:
+    """`numbers` by length of row, in parts of at most `at_most_tokens` packed tokens, or of one longer row."""
     cut: list[list[int]] = []
     filled = 0
-    for number in sorted(numbers, key=lambda n: (lengths[n], n)):
-        if not cut or filled + lengths[number] > at_most:
+    for number in sorted(numbers, key=lambda n: (len(rows[n].read), n)):
+        own = len(rows[number].read) - prefix
+        if not cut or filled + own > at_most_tokens:
             cut.append([])
-            filled = 0
+            filled = prefix
         cut[-1].append(number)
-        filled += lengths[number]
+        filled += own
     return cut

@@ -1,8 +1,8 @@
 """Step checkpoints that survive `kill -9` at any instant, and tell a torn or altered file from a whole one.
 
-One checkpoint is a folder `step-00000042` with `tensors.safetensors`, `state.json` and `digests.json`, which holds the
-SHA-256 of the other two. It is written beside its place, synced, and renamed; the two newest are kept. Reading starts at
-the newest and goes back to the one before where a digest does not fit.
+One checkpoint is a folder `step-00000042` with `tensors.safetensors`, `state.json` and `digests.json`, which holds
+the SHA-256 of the other two. It is written beside its place, synced, and renamed; the two newest are kept. Reading
+starts at the newest and goes back to the one before where a digest does not fit.
 """
 
 from __future__ import annotations

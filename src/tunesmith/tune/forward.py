@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tunesmith.models.trunk import Trunk, attention, base_model
+from tunesmith.models.trunk import Trunk, base_model
 from tunesmith.tune.batches import Batch, Row, make_batch, shared_prefix
 from tunesmith.tune.objective import Predictions
 
@@ -21,7 +21,10 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 class Forward(Protocol):
     """Makes the predictions of a micro-batch."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How it works, in a word."""
+        ...
 
     def predictions(self, batch: Batch) -> Predictions:
         """Hidden states at the trained positions, with gradient down to the lowest trained weight."""
@@ -89,16 +92,19 @@ def choose_forward(model: Any, rows: Sequence[Row]) -> tuple[Forward, str]:
     with torch.no_grad():
         wanted = plain.predictions(batch).hidden_ND.float()
         try:
-            packed = PackedForward(Trunk(model))
+            trunk = Trunk(model)
+        except (ValueError, AttributeError) as error:
+            return plain, f"this architecture cannot be run packed: {error}"
+        packed = PackedForward(trunk)
+        try:
             got = packed.predictions(batch)
             logits = got.head(got.hidden_ND).float()
         except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
+            trunk.release()
             return plain, f"this architecture cannot be run packed: {error}"
     off = float((logits - wanted).abs().max() / wanted.abs().max().clamp_min(1e-6))
     limit = TOLERANCE.get(next(base_model(model).parameters()).dtype, 0.1)
     if not off <= limit:
+        trunk.release()
         return plain, f"packed logits differ from the model's own by {off:.1%} (limit {limit:.1%})"
     return packed, ""
-
-
-__all__ = ["Forward", "PackedForward", "PlainForward", "attention", "choose_forward"]

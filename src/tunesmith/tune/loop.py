@@ -24,7 +24,7 @@ from tunesmith.tune.optimise import adamw, learning_rate_share, restore_tensors,
 from tunesmith.tune.spec import TuneSpec
 
 STAGE = "tune"
-Point = dict[str, float | int]
+Point = dict[str, Any]
 
 
 class TrainingDiverged(UserError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from tunesmith.core import files, ids
 from tunesmith.models.trunk import Trunk
-from tunesmith.tune.batches import Batch, Row, make_batch, micro_batches
+from tunesmith.tune.batches import Batch, Row, cut_numbers, make_batch
 
 BATCH_TOKENS = 8192
 DISK_SHARE = 0.5
@@ -34,9 +35,7 @@ class BorderStates:
 
     def __init__(self, path: Path, rows: Sequence[Row], prefix: int, shape: tuple[int, torch.dtype]) -> None:
         self.prefix = prefix
-        self._ends = [prefix]
-        for row in rows:
-            self._ends.append(self._ends[-1] + len(row.read) - prefix)
+        self._ends = _ends(rows, prefix)
         hidden, dtype = shape
         flat = torch.from_file(str(path), shared=False, size=self._ends[-1] * hidden, dtype=dtype)
         self._states = flat.view(-1, hidden)
@@ -66,8 +65,7 @@ def border_states(
         return None, "no layer below the trained ones is frozen"
     weight = next(trunk.model.parameters())
     shape = int(trunk.model.config.get_text_config().hidden_size), weight.dtype
-    tokens = prefix + sum(len(row.read) - prefix for row in rows)
-    need = tokens * shape[0] * weight.element_size()
+    need = _ends(rows, prefix)[-1] * shape[0] * weight.element_size()
     folder.mkdir(parents=True, exist_ok=True)
     path, seal = folder / "states.bin", folder / "states.json"
     about = {
@@ -98,8 +96,7 @@ def _whole(path: Path, seal: Path, about: dict[str, Any]) -> bool:
 
 
 def _batches(trunk: Trunk, rows: Sequence[Row], prefix: int, progress: Any) -> Iterator[tuple[Batch, Tensor]]:
-    lengths = [len(row.read) - prefix for row in rows]
-    cut = micro_batches(range(len(rows)), lengths, BATCH_TOKENS - prefix)
+    cut = cut_numbers(rows, range(len(rows)), prefix, BATCH_TOKENS)
     device = next(trunk.model.parameters()).device
     for numbers in progress(cut, total=len(cut)):
         batch = make_batch(rows, numbers, prefix)
@@ -107,9 +104,7 @@ def _batches(trunk: Trunk, rows: Sequence[Row], prefix: int, progress: Any) -> I
 
 
 def _write(path: Path, batches: Iterator[tuple[Batch, Tensor]], rows: Sequence[Row], prefix: int) -> None:
-    ends = [prefix]
-    for row in rows:
-        ends.append(ends[-1] + len(row.read) - prefix)
+    ends = _ends(rows, prefix)
     with path.open("wb") as file:
         for position, (batch, states) in enumerate(batches):
             width = states.shape[1] * states.element_size()
@@ -119,6 +114,11 @@ def _write(path: Path, batches: Iterator[tuple[Batch, Tensor]], rows: Sequence[R
                 file.seek(ends[number] * width)
                 file.write(_bytes(states[start : start + length]))
     files.fsync_path(path)
+
+
+def _ends(rows: Sequence[Row], prefix: int) -> list[int]:
+    """Number of states before each row's own, and after the last."""
+    return list(itertools.accumulate((len(row.read) - prefix for row in rows), initial=prefix))
 
 
 def _bytes(states: Tensor) -> bytes:

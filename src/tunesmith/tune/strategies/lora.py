@@ -43,17 +43,21 @@ class Lora:
         mode but for the adapter's dropout. torch's global random state is left as it was.
 
         Raises:
-            ValueError: rank or alpha is still `auto`; no weight has the roles.
+            ValueError: rank or alpha is still `auto`; no weight has the roles; dropout is asked for where weights are
+                adapted by name (models with routed experts).
         """
         import torch
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig
 
+        from tunesmith.models.adapters import put_on
         from tunesmith.models.roles import targets
 
         if isinstance(self.rank, str) or isinstance(self.alpha, str):
             raise ValueError("rank and alpha must be filled from the rule table first")
         layers = model.config.get_text_config().num_hidden_layers
         found = targets(model, self.roles, range(self.border(layers), layers))
+        if found.parameters and self.dropout:
+            raise ValueError("dropout cannot be used on models with routed experts; set tune.strategy.dropout to 0")
         config = LoraConfig(
             r=self.rank,
             lora_alpha=self.alpha,
@@ -65,7 +69,7 @@ class Lora:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            adapted = get_peft_model(model, config)
+            adapted = put_on(model, config)
         adapted.eval()
         for name, module in adapted.named_modules():
             if name.rpartition(".")[2] == "lora_dropout":

@@ -47,7 +47,8 @@ def chunked_cross_entropy(
         chunk_tokens: positions per chunk.
     """
     weights = [w for w in head.parameters() if w.requires_grad] if isinstance(head, torch.nn.Module) else []
-    total: Tensor = _Chunked.apply(hidden_ND, targets_N, head, chunk_tokens, *weights)
+    # torch's own stubs leave `apply` untyped
+    total: Tensor = _Chunked.apply(hidden_ND, targets_N, head, chunk_tokens, *weights)  # type: ignore[no-untyped-call]
     return total
 
 
