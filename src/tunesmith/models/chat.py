@@ -21,6 +21,8 @@ from tunesmith.models.turns import CLOSE, OPEN, Turn, find_ending, lay_out
 
 Reasoning = Literal["keep", "drop", "empty", "as_data"]
 
+_UNSTABLE = "template-not-prefix-stable"
+
 
 @dataclass(frozen=True)
 class Rendered:
@@ -119,21 +121,39 @@ class Chat:
             UserError: the template refuses the conversation, loses content or tool calls, or a turn cannot be found
                 exactly; with `keep`, reasoning is lost.
         """
+        return self._render(messages, tools, reasoning, last_only=False)
+
+    def rows(
+        self, messages: Sequence[Message], tools: Sequence[str] = (), *, reasoning: Reasoning = "as_data"
+    ) -> list[Rendered]:
+        """The conversation in as many rows as it takes for every trained turn to follow the prompt it is served with.
+
+        One row, as `render` gives it, unless the template rewrites earlier turns; then one row for each trained turn.
+        Arguments and errors as for `render`.
+        """
+        whole = self.render(messages, tools, reasoning=reasoning)
+        if all(problem.code != _UNSTABLE for problem in whole.problems):
+            return [whole]
+        ends = [i + 1 for i, message in enumerate(messages) if message.role == "assistant" and message.trained]
+        return [self._render(messages[:end], tools, reasoning, last_only=True) for end in ends]
+
+    def _render(
+        self, messages: Sequence[Message], tools: Sequence[str], reasoning: Reasoning, *, last_only: bool
+    ) -> Rendered:
         spoken = [_with_reasoning(message, reasoning) for message in messages]
 
         def render(messages: Sequence[Message], *, prompt: bool) -> str:
             return self._template.render(messages, tools, prompt=prompt)
 
-        text, turns = lay_out(render, spoken, self._ending)
-        ids, owner, problems = self._tokenise(text, turns)
-        for turn in turns:
-            problems += [] if turn.served_alike else [_unlike(turn.message)]
-        if tools and render(spoken[:1], prompt=True) == self._template.render(spoken[:1], prompt=True):
-            problems.append(Problem("tools-ignored", "the chat template does not show tools to the model"))
+        text, turns = lay_out(render, spoken, self._ending, last_only=last_only)
         lost = [turn for turn in turns if turn.reasoning_lost]
         if lost and reasoning == "keep":
             raise UserError([_lost(turn.message) for turn in lost])
+        ids, owner = self._tokenise(text, turns)
         live = [k for k, turn in enumerate(turns) if messages[turn.message].trained]
+        problems = [_unlike(turns[k].message) for k in live if not self._served_alike(k, turns, text, ids, owner)]
+        if tools and not self._shows_tools(spoken[: turns[0].message], tools):
+            problems.append(Problem("tools-ignored", "the chat template does not show tools to the model"))
         return Rendered(
             ids=ids,
             trained=[k in live for k in owner],
@@ -161,8 +181,8 @@ class Chat:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
-    def _tokenise(self, text: str, turns: Sequence[Turn]) -> tuple[list[int], list[int], list[Problem]]:
-        """Ids of `text`; for each the number of the turn it belongs to, or -1; turns whose prompt has other ids.
+    def _tokenise(self, text: str, turns: Sequence[Turn]) -> tuple[list[int], list[int]]:
+        """Ids of `text`, and for each the number of the turn it belongs to, or -1.
 
         The text is tokenised piece by piece, cut where turns begin and end, so the mask is exact. Where that gives
         other ids than the whole (SentencePiece puts a space before every piece) the whole is taken and its offsets
@@ -173,16 +193,18 @@ class Chat:
         pieces = [self._encode(text[a:b]) for a, b in itertools.pairwise(cuts)]
         ids = [i for piece in pieces for i in piece]
         owner = [k // 2 if k % 2 else -1 for k, piece in enumerate(pieces) for _ in piece]
-        if ids != self._encode(text):
-            by_offsets = self._by_offsets(text, turns)
-            ids, owner = by_offsets or (ids, owner)
-        problems = []
-        for k, turn in enumerate(turns):
-            served = self._encode(text[: turn.start])
-            begins = owner.index(k) if k in owner else len(owner)
-            if turn.served_alike and ids[:begins] != served:
-                problems.append(_unlike(turn.message))
-        return ids, owner, problems
+        if ids == self._encode(text):
+            return ids, owner
+        return self._by_offsets(text, turns) or (ids, owner)
+
+    def _served_alike(self, k: int, turns: Sequence[Turn], text: str, ids: Sequence[int], owner: Sequence[int]) -> bool:
+        """Whether the ids before turn `k` are those of its served prompt."""
+        begins = owner.index(k) if k in owner else len(owner)
+        return turns[k].served_alike and ids[:begins] == self._encode(text[: turns[k].start])
+
+    def _shows_tools(self, before: Sequence[Message], tools: Sequence[str]) -> bool:
+        with_tools = self._template.render(before, tools, prompt=True)
+        return with_tools != self._template.render(before, prompt=True)
 
     def _by_offsets(self, text: str, turns: Sequence[Turn]) -> tuple[list[int], list[int]] | None:
         """The ids of the whole text with owners by character; None where a token straddles the border of a turn."""
@@ -251,8 +273,7 @@ def _special_tokens(tokenizer: Any) -> dict[str, int]:
 
 def _unlike(turn: int) -> Problem:
     found = f"turn {turn + 1} is not trained after the prompt it is served with: the template rewrites earlier turns"
-    hint = "make one row per assistant turn, or drop the reasoning of earlier turns"
-    return Problem("template-not-prefix-stable", found, hint)
+    return Problem(_UNSTABLE, found, "make one row of each assistant turn (Chat.rows does), or drop the reasoning")
 
 
 def _lost(turn: int) -> Problem:

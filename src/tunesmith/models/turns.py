@@ -13,7 +13,7 @@ model must then say runs from there to its end-of-turn token. Two ways lead to o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -84,21 +84,27 @@ class Turn:
     reasoning_lost: bool = False
 
 
-def lay_out(render: Render, messages: Sequence[Message], ending: Ending) -> tuple[str, list[Turn]]:
+def lay_out(
+    render: Render, messages: Sequence[Message], ending: Ending, *, last_only: bool = False
+) -> tuple[str, list[Turn]]:
     """The text of a conversation up to its last assistant turn, and where the assistant speaks in it.
 
     Turns after the last assistant turn are left out: nothing after them could be trained.
+
+    Args:
+        render: renders a conversation.
+        messages: the turns.
+        ending: the template's end of turn, see `find_ending`.
+        last_only: find the last assistant turn only; what stands before it is its served prompt in any case.
 
     Raises:
         UserError: the template refuses the conversation, loses content or tool calls, or a turn cannot be found.
     """
     asked = [i for i, message in enumerate(messages) if message.role == "assistant"]
     if not asked:
-        raise UserError(
-            Problem("no-assistant-turn", "the conversation has no assistant turn, so nothing can be trained")
-        )
+        raise UserError(Problem("no-assistant-turn", "there is no assistant turn, so nothing can be trained"))
     messages = messages[: asked[-1] + 1]
-    prompts = [render(messages[:i], prompt=True) for i in asked]
+    prompts = {i: render(messages[:i], prompt=True) for i in (asked[-1:] if last_only else asked)}
     text, turns = _as_rendered(render, messages, prompts, ending) or _spliced(render, messages, prompts, ending)
     for turn in turns:
         _check_complete(messages[turn.message], text[turn.start : turn.end])
@@ -123,24 +129,23 @@ def find_ending(render: Render, marks: Sequence[str]) -> Ending:
 
 
 def _as_rendered(
-    render: Render, messages: Sequence[Message], prompts: Sequence[str], ending: Ending
+    render: Render, messages: Sequence[Message], prompts: Mapping[int, str], ending: Ending
 ) -> tuple[str, list[Turn]] | None:
     """The whole rendering with its turns, where it begins with every served prompt and keeps all reasoning."""
     whole = render(messages, prompt=False)
-    if not all(whole.startswith(prompt) for prompt in prompts):
+    if not all(whole.startswith(prompt) for prompt in prompts.values()):
         return None
-    asked = [i for i, message in enumerate(messages) if message.role == "assistant"]
-    turns = []
-    for k, (i, prompt) in enumerate(zip(asked, prompts, strict=True)):
-        upto = (
-            whole if k + 1 == len(asked) else _up_to_turn(render, messages[: asked[k + 1]], i, prompts[k + 1], ending)
-        )
-        if upto is None or not upto.startswith(prompt):
+    asked, turns = [*prompts], []
+    for i, following in zip(asked, [*asked[1:], None], strict=True):
+        upto: str | None = whole
+        if following is not None:
+            upto = _up_to_turn(render, messages[:following], i, prompts[following], ending)
+        if upto is None or not upto.startswith(prompts[i]):
             return None
-        said = upto[len(prompt) :]
+        said = upto[len(prompts[i]) :]
         if not _keeps_reasoning(messages[i], said):
             return None
-        turns.append(Turn(i, len(prompt), len(prompt) + ending.length(said)))
+        turns.append(Turn(i, len(prompts[i]), len(prompts[i]) + ending.length(said)))
     return whole, turns
 
 
@@ -154,13 +159,13 @@ def _up_to_turn(render: Render, before: Sequence[Message], last: int, prompt: st
 
 
 def _spliced(
-    render: Render, messages: Sequence[Message], prompts: Sequence[str], ending: Ending
+    render: Render, messages: Sequence[Message], prompts: Mapping[int, str], ending: Ending
 ) -> tuple[str, list[Turn]]:
     """First prompt, what the model says, the template's text up to the next turn, and so on."""
-    asked = [i for i, message in enumerate(messages) if message.role == "assistant"]
-    text, turns, rest = "", [], ""
-    for k, (i, prompt) in enumerate(zip(asked, prompts, strict=True)):
-        text = prompt if k == 0 else text + _between(render, messages[:i], asked[k - 1], ending)
+    text, rest = "", ""
+    turns: list[Turn] = []
+    for i, prompt in prompts.items():
+        text = text + _between(render, messages[:i], turns[-1].message, ending) if turns else prompt
         body, lost = _spoken(render, messages[:i], messages[i], prompt)
         length = ending.length(body)
         turns.append(Turn(i, len(text), len(text) + length, served_alike=text == prompt, reasoning_lost=lost))
