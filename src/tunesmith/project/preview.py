@@ -23,7 +23,7 @@ def preview(paths: Sequence[Path], *, model: str | None, rows: int, events: Even
 
     Args:
         paths: project folders, project files, or data files in any conversation format.
-        model: catalog name, folder or hub id whose tokeniser and template are used; None: the project's own, or SmolLM2.
+        model: catalog name, folder or hub id whose tokeniser and template are used; None: the project's, or SmolLM2.
         rows: rows of each file to show; `total` counts all of them.
         events: where to tell what happens.
 
@@ -105,7 +105,10 @@ def _row(chat: Chat, example: Example, context: int | None) -> dict[str, Any]:
 
 
 def _pieces(chat: Chat, rendered: Rendered, kept: int) -> Iterator[dict[str, Any]]:
-    marked = [(i, trained, place >= kept) for place, (i, trained) in enumerate(zip(rendered.ids, rendered.trained, strict=True))]
+    marked = [
+        (i, trained, place >= kept)
+        for place, (i, trained) in enumerate(zip(rendered.ids, rendered.trained, strict=True))
+    ]
     for (trained, cut), group in groupby(marked, key=lambda token: token[1:]):
         ids = [token[0] for token in group]
         yield {"text": chat.tokenizer.decode(ids), "tokens": len(ids), "trained": trained, "cut": cut}
