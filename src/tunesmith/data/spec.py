@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from tunesmith.core.spec import Section, Use
 from tunesmith.core.types import Split
@@ -69,7 +69,7 @@ class DataSpec(Section):
     )
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
-    at_most_rows: dict[Split, int] = Field(
+    at_most_rows: dict[Split, NonNegativeInt] = Field(
         {}, description="largest number of rows per split, drawn by the seed in the labels' proportions; {}: no cap"
     )
     limits: Limits = Field(Limits(), description="what gate G1 tolerates")
