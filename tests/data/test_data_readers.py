@@ -127,6 +127,8 @@ def test_separators_inside_json_strings_do_not_break_lines(tmp_path: Path) -> No
         ("a.csv", b"PK\x03\x04rest", "wrong-format", None, "zip or Office"),
         ("a.csv", b"x,x\n1,2\n", "duplicate-column", 1, "'x' more than once"),
         ("a.csv", b'"x,y\n1,2\n', "broken-header", 1, "never closed"),
+        ("a.csv", "年龄,b\n1,2\n".encode("gb18030"), "broken-header", 1, "not UTF-8"),
+        ("a.json", b'{\n "rows": []\n}', "wrong-format", None, "a list of objects is expected"),
         ("a.json", b'[{"x": 1},\n{"x": }]', "broken-json", 2, "row spoils only itself"),
         ("a.json", b'[{"x": 1},\n{"x": "\xff"}]', "invalid-utf8", 2, "not UTF-8"),
         ("a.json", b"[]", "empty-file", None, "empty"),

@@ -19,8 +19,8 @@ class Duplicates(Section):
         gt=0.0,
         le=1.0,
         description="remove rows whose character 5-grams overlap by at least this Jaccard share; also what counts as a "
-        "near leak; null: do not look (0.8 in Lee et al. 2022, arXiv:2107.06499, and 0.85 in GPT-3's and SlimPajama's "
-        "range: higher keeps short rows that differ in one word)",
+        "near leak; null: do not look (0.8 is usual for documents: Lee et al. 2022, arXiv:2107.06499, SlimPajama; "
+        "a little more here because short rows that differ in one word are often different cases)",
     )
 
 

@@ -38,7 +38,11 @@ def csv_rows(
     header: list[str] | None = None
     while True:
         found = _next_record(reader, feeder, shown)
-        yield from feeder.take_drops()
+        drops = feeder.take_drops()
+        if header is None and drops:
+            found = drops[0]
+        else:
+            yield from drops
         if found is None:
             return
         if header is None:

@@ -125,6 +125,6 @@ def _parquet_rows(path: Path, shown: str) -> Iterator[Record | Drop]:
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{shown}:{number}", row
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = f"not readable as Parquet: {shorten(str(error))}"
         raise UserError(Problem("broken-parquet", message, "write the file again", shown)) from None
