@@ -1,0 +1,183 @@
+"""The service: every face of tunesmith (command line, studio, Python) calls these methods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Problem, UserError, did_you_mean
+from tunesmith.core.events import Events
+from tunesmith.core.files import atomic_folder
+
+
+class Workshop:
+    """What one can do with projects.
+
+    Args:
+        events: the stream that tells what happens; a silent one by default.
+
+    Every method takes the project's folder (or file) and raises UserError for what the user can mend.
+    """
+
+    def __init__(self, events: Events | None = None) -> None:
+        self.events = events or Events()
+
+    # -- projects ---------------------------------------------------------------------------------
+
+    def new(self, folder: Path, *, recipe: str, sabotage: bool = False) -> Path:
+        """Write an ordinary project folder from a recipe; the folder must not exist or be empty.
+
+        Returns:
+            The project file.
+        """
+        from tunesmith.project.recipes import RECIPES
+
+        write = RECIPES.get(recipe.replace("-", "_"), where="--recipe")
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            hint = "name a folder that does not exist yet"
+            raise UserError(Problem("folder-exists", f"'{folder}' exists and is not empty", hint, path=str(folder)))
+        if folder.exists():
+            folder.rmdir()
+        with atomic_folder(folder) as temporary:
+            write(temporary, name=folder.name, events=self.events, sabotage=sabotage)
+        from tunesmith.project.file import FILE_NAME
+
+        return folder / FILE_NAME
+
+    def check(self, path: Path) -> dict[str, Any]:
+        """Read and check a project file; raises UserError with every problem at once."""
+        from tunesmith.project.file import load
+
+        project = load(path)
+        return {"project": project.spec.name, "file": str(project.path), "problems": []}
+
+    def fill(self, path: Path) -> str:
+        """The project file with every default written out and explained."""
+        from tunesmith.project.file import load
+        from tunesmith.project.fill import filled
+
+        return filled(load(path).spec)
+
+    def plan(self, path: Path) -> dict[str, Any]:
+        """What a run would do: stages (made or reused), settings with reason and source, estimate; starts nothing."""
+        from tunesmith.project.file import load
+        from tunesmith.project.plan import plan
+
+        project = load(path)
+        return plan(project, self._store(project.home))
+
+    def run(
+        self, path: Path, *, until: str | None = None, keep_going: bool = False, fresh: bool = False
+    ) -> dict[str, Any]:
+        """Run the line; the result is that of `show`, with the time of each stage.
+
+        Args:
+            path: the project.
+            until: last stage to run.
+            keep_going: look at every gate even after one has said no.
+            fresh: do not reuse earlier runs.
+        """
+        from tunesmith.project.file import load
+        from tunesmith.project.run import Runner
+        from tunesmith.project.trunk import TRUNK
+
+        project = load(path)
+        names = [stage.name for stage in TRUNK]
+        if until is not None and until not in names:
+            raise UserError(Problem("unknown-stage", f"no stage '{until}'", did_you_mean(until, names), "--until"))
+        Runner(project, self._store(project.home), self.events, fresh=fresh).run(until=until, keep_going=keep_going)
+        return self.show(path)
+
+    def show(self, path: Path) -> dict[str, Any]:
+        """The last run of a project: gates, measures, targets, stages, where the report is.
+
+        Raises:
+            UserError: the project has not been run yet.
+        """
+        from tunesmith.project.file import load
+        from tunesmith.project.show import show
+
+        project = load(path)
+        return show(project, self._store(project.home))
+
+    def runs(self, path: Path) -> list[dict[str, Any]]:
+        """Every run of the whole line, newest first."""
+        from tunesmith.project.file import load
+        from tunesmith.project.show import runs
+
+        project = load(path)
+        return runs(project, self._store(project.home))
+
+    def export(self, path: Path, to: Path) -> Path:
+        """Write the last expert as one merged safetensors model folder that other tools load."""
+        from tunesmith.project.export import export
+        from tunesmith.project.file import load
+
+        project = load(path)
+        return export(project, self._store(project.home), to)
+
+    # -- data and models --------------------------------------------------------------------------
+
+    def preview(self, paths: Sequence[Path], *, model: str | None = None, rows: int = 3) -> list[dict[str, Any]]:
+        """Rows of a project or of data files as the model will see them: each token with its trained flag."""
+        from tunesmith.project.preview import preview
+
+        return preview(paths, model=model, rows=rows, events=self.events)
+
+    def fetch(self, name: str) -> Path:
+        """Bring a catalog model onto this disk; the only method that uses the network by itself."""
+        from tunesmith.models.load import resolve
+        from tunesmith.models.spec import ModelSpec
+
+        return resolve(ModelSpec(use=name), Path.cwd(), self.events).path
+
+    def doctor(self) -> dict[str, Any]:
+        """What this machine can do: hardware, libraries, models at hand."""
+        from tunesmith.project.doctor import doctor
+
+        return doctor()
+
+    def shelves(self) -> dict[str, list[dict[str, str]]]:
+        """Every component by kind, with its one-line description."""
+        from tunesmith.project.shelves import SHELVES
+
+        return {s.kind: [{"name": n, "about": s.about(n)} for n in s.names()] for s in SHELVES}
+
+    @contextmanager
+    def talk(self, path: Path, *, base: bool = False) -> Iterator[Any]:
+        """An answerer to chat with: the last expert of a project, or its base model; freed at the end."""
+        from tunesmith.project.file import load
+        from tunesmith.project.talk import open_last
+
+        project = load(path)
+        with open_last(project, self._store(project.home), self.events, base=base) as answerer:
+            yield answerer
+
+    # -- the ledger -------------------------------------------------------------------------------
+
+    def audit(self, path: Path) -> dict[str, Any]:
+        """Verify the project's ledger; problems name the record that was tampered with."""
+        from tunesmith.project.file import load
+        from tunesmith.records.ledger import Ledger
+
+        ledger = Ledger(self._store(load(path).home))
+        problems = ledger.verify()
+        head = ledger.head()
+        entries = [entry.as_dict() for entry in ledger.entries()]
+        return {
+            "intact": not problems,
+            "problems": [p.as_dict() for p in problems],
+            "records": len(entries),
+            "head": {"seq": head[0], "hash": head[1]} if head else None,
+            "entries": entries,
+        }
+
+    def _store(self, home: Path) -> Any:
+        import os
+
+        from tunesmith.records.store import RunStore
+
+        return RunStore(home, url=os.environ.get("TUNESMITH_RECORDS_URL"))
+

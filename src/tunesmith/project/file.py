@@ -1,0 +1,209 @@
+"""Reading and checking the project file: all that is wrong with it comes in one report."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from tunesmith.core.errors import Problem, UserError, did_you_mean, shorten
+from tunesmith.core.shelf import problems_of
+from tunesmith.evaluate.spec import measures
+from tunesmith.profile.check import measurable
+from tunesmith.project.spec import ProjectSpec
+from tunesmith.project.trunk import TRUNK, section_of
+
+FILE_NAME = "tunesmith.yaml"
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checked project file and where it lies.
+
+    Args:
+        path: the file.
+        root: its folder; everything the file names is resolved under it.
+        spec: the typed value, defaults filled in.
+        given: the file's content as read, without defaults, comments kept.
+    """
+
+    path: Path
+    root: Path
+    spec: ProjectSpec
+    given: Any
+
+    @property
+    def home(self) -> Path:
+        """Where runs, records and ledger are kept."""
+        return self.root / ".tunesmith"
+
+
+def find(path: Path) -> Path:
+    """The project file that `path` (a folder or the file itself) means.
+
+    Raises:
+        UserError: there is none.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        hint = "make one with: tunesmith new my-project --recipe medical-coding"
+        raise UserError(Problem("no-project", f"there is no project file at '{path}'", hint, path=str(file)))
+    return file
+
+
+def load(path: Path) -> Project:
+    """Read and check a project; `path` is its folder or its file.
+
+    Raises:
+        UserError: with every problem that was found: YAML, unknown keys, types, components, what rooms object to.
+    """
+    file = find(path)
+    given = read_yaml(file)
+    root = file.parent.resolve()
+    try:
+        spec = ProjectSpec.model_validate(_plain(given))
+    except ValidationError as error:
+        found = [_placed(p, given, file) for p in _problems(error)]
+        found += [_placed(p, given, file) for p in _component_problems(given)]
+        raise UserError(_once(found)) from None
+    found = [_placed(p, given, file) for p in room_problems(spec, root)]
+    if found:
+        raise UserError(_once(found))
+    return Project(file, root, spec, given)
+
+
+def read_yaml(file: Path) -> Any:
+    """The file's mapping, comments and line numbers kept. Plain YAML 1.2 only: no tags that make objects.
+
+    Raises:
+        UserError: not UTF-8, NUL bytes, larger than 1 MiB, not YAML, not a mapping, a key given twice.
+    """
+    data = file.read_bytes()
+    if len(data) > _MOST_BYTES:
+        raise UserError(Problem("too-large", f"{len(data)} bytes; a project file has at most 1 MiB", path=str(file)))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(Problem("not-utf8", "not UTF-8 text", "save it as UTF-8", str(file), line)) from None
+    try:
+        value = YAML(typ="rt", pure=True).load(io.StringIO(text))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = f"not valid YAML: {error.problem or error.context}"
+        raise UserError(Problem("broken-yaml", message, "", str(file), mark.line + 1 if mark else None)) from None
+    except (YAMLError, ValueError) as error:
+        raise UserError(Problem("broken-yaml", f"not valid YAML: {shorten(str(error))}", "", str(file))) from None
+    if not isinstance(value, Mapping):
+        raise UserError(Problem("broken-yaml", "a mapping of sections is expected", path=str(file), line=1))
+    return value
+
+
+def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
+    """What the rooms object to: each stage's `check`, and targets that nothing in the file measures."""
+    found: list[Problem] = []
+    for stage in TRUNK:
+        found += stage.check(section_of(spec, stage), root)
+    attributes = {name for source in spec.data.sources for name in source.settings.get("attributes", [])}
+    known = measures(spec.evaluate, spec.profile.kind_of_task, spec.profile.labels)
+    return found + measurable(spec.profile, known, attributes=attributes)
+
+
+def _component_problems(given: Any) -> list[Problem]:
+    """Problems of components, for files whose sections cannot all be built: each section by itself."""
+    found: list[Problem] = []
+    for name in ("data", "tune", "reason", "evaluate"):
+        section = given.get(name)
+        if not isinstance(section, Mapping):
+            continue
+        try:
+            spec = ProjectSpec.model_fields[name].annotation.model_validate(_plain(section))  # type: ignore[union-attr]
+        except ValidationError:
+            continue
+        for stage in TRUNK:
+            if stage.section == name:
+                found += stage.check(spec, Path())
+    return [p for p in found if p.code in {"unknown-component", "unknown-key", "wrong-type", "wrong-value", "no-use"}]
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    """Pydantic's error as problems, with the keys that are known at the very place."""
+    found = []
+    for item, problem in zip(error.errors(), problems_of(error, "", []), strict=True):
+        if item["type"] == "extra_forbidden":
+            model = model_at(ProjectSpec, item["loc"][:-1])
+            known = [f.alias or n for n, f in model.model_fields.items()] if model else []
+            hint = did_you_mean(str(item["loc"][-1]), known)
+            problem = Problem(problem.code, problem.message, hint, problem.path, value=problem.value)
+        found.append(problem)
+    return found
+
+
+def model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:
+    """The section's type at a path like `("tune", "limits")`; None where the path leaves typed ground."""
+    current: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        found = [m for m in _models_in(current) if part in m.model_fields]
+        if not found:
+            return None
+        current = found[0].model_fields[part].annotation
+    models = list(_models_in(current))
+    return models[0] if models else None
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation):
+        for part in get_args(annotation):
+            yield from _models_in(part)
+
+
+def _placed(problem: Problem, given: Any, file: Path) -> Problem:
+    """The problem with file and line in place of the bare setting path."""
+    if problem.line is not None:
+        return problem
+    line = line_of(given, problem.path)
+    place = f"{file}: {problem.path}" if problem.path else str(file)
+    message = problem.message if line is None else f"{problem.message} (line {line})"
+    return Problem(problem.code, message, problem.hint, place, None, problem.value)
+
+
+def line_of(given: Any, path: str) -> int | None:
+    """1-based line of the setting at `data.clean[0].use`, or of the nearest parent that the file has."""
+    line, node = None, given
+    for part in path.replace("[", ".[").split("."):
+        if not part:
+            continue
+        key: Any = int(part[1:-1]) if part.startswith("[") and part[1:-1].isdigit() else part
+        try:
+            line = (node.lc.item(key) if isinstance(key, int) else node.lc.key(key))[0] + 1
+            node = node[key]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+    return line
+
+
+def _plain(value: Any) -> Any:
+    """The value without ruamel's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))

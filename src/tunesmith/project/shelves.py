@@ -1,0 +1,16 @@
+"""Every shelf of the house in one list, for `tunesmith list` and the reference page."""
+
+from __future__ import annotations
+
+from tunesmith.core.shelf import Shelf
+
+SHELVES = (
+    Shelf("sources", "tunesmith.data.read"),
+    Shelf("cleaners", "tunesmith.data.clean"),
+    Shelf("strategies", "tunesmith.tune.strategies"),
+    Shelf("terms", "tunesmith.tune.terms"),
+    Shelf("paths", "tunesmith.reason.paths"),
+    Shelf("scorers", "tunesmith.evaluate.scorers"),
+    Shelf("metrics", "tunesmith.evaluate.metrics"),
+    Shelf("recipes", "tunesmith.project.recipes"),
+)

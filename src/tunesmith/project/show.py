@@ -1,0 +1,86 @@
+"""What the last run of a project came to, as plain JSON values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.types import Report
+from tunesmith.project.file import Project
+from tunesmith.records.store import RunStore, SessionRecord
+
+
+def show(project: Project, store: RunStore) -> dict[str, Any]:
+    """Gates, measures, targets, stages and the report of the last run.
+
+    Raises:
+        UserError: the project has not been run yet.
+    """
+    session = store.last(project.spec.name)
+    if session is None:
+        hint = f"tunesmith run {project.root}"
+        raise UserError(Problem("not-run", "this project has not been run yet", hint, path=str(project.path)))
+    report = last_of(store, session, "evaluate")
+    gates = [gate for stage in session.stages for gate in stage.verdicts]
+    return {
+        "project": project.spec.name,
+        "session": session.id,
+        "outcome": session.outcome,
+        "exit_code": session.exit_code,
+        "gates": gates,
+        "targets": [dict(t) for t in report.targets] if isinstance(report, Report) else [],
+        "measures": [m.model_dump(mode="json") for m in report.measures] if isinstance(report, Report) else [],
+        "notes": list(report.notes) if isinstance(report, Report) else [],
+        "stages": [
+            {"stage": s.stage, "run": s.run, "artifact": s.artifact, "seconds": s.seconds, "reused": s.reused}
+            for s in session.stages
+        ],
+        "seconds": sum(s.seconds for s in session.stages),
+        "report": str(report.file("report.html")) if report is not None else None,
+        "folder": str(project.root),
+    }
+
+
+def runs(project: Project, store: RunStore) -> list[dict[str, Any]]:
+    """One mapping per run of the line, newest first."""
+    return [
+        {
+            "session": s.id,
+            "started": s.started,
+            "outcome": s.outcome,
+            "exit_code": s.exit_code,
+            "stages": [stage.stage for stage in s.stages],
+            "made": [stage.stage for stage in s.stages if not stage.reused],
+            "gates": {g["gate"]: g["verdict"] for stage in s.stages for g in stage.verdicts},
+            "seconds": sum(stage.seconds for stage in s.stages),
+        }
+        for s in store.sessions(project.spec.name)
+    ]
+
+
+def last_of(store: RunStore, session: SessionRecord, stage: str) -> Any:
+    """The artifact that a stage made in a session, opened; None if the session did not reach it."""
+    for made in session.stages:
+        if made.stage == stage:
+            return store.find(made.run)
+    return None
+
+
+def last_made(project: Project, store: RunStore, stage: str) -> Any:
+    """The newest artifact of a stage of this project, from whichever run reached it last.
+
+    Raises:
+        UserError: no run of this project has reached that stage.
+    """
+    for session in store.sessions(project.spec.name):
+        if (found := last_of(store, session, stage)) is not None:
+            return found
+    hint = f"tunesmith run {project.root}"
+    raise UserError(Problem("not-run", f"no run has reached the stage '{stage}' yet", hint, path=str(project.path)))
+
+
+def report_path(project: Project, store: RunStore) -> Path:
+    """The HTML report of the last run that has one."""
+    path: Path = last_made(project, store, "evaluate").file("report.html")
+    return path
