@@ -58,6 +58,19 @@ def test_parquet(tmp_path: Path) -> None:
     ]
 
 
+def test_nulls_that_parquet_filled_in_are_taken_out_again(tmp_path: Path) -> None:
+    """PAIN 14: Arrow gives {"a": 1} and {"b": 2} both keys, so each object of the file holds one null."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tools = [[{"name": "f", "args": {"a": 1}}], [{"name": "g", "args": {"b": 2}}]]
+    pq.write_table(pa.table({"tools": tools, "note": [None, "x"]}), tmp_path / "a.parquet")
+    notes: Counter[str] = Counter()
+    items = read(tmp_path / "a.parquet", notes=notes)
+    assert [row for _, row in items] == [{"tools": tools[0], "note": None}, {"tools": tools[1], "note": "x"}]
+    assert notes == {"nulls taken out of nested columns": 2}
+
+
 def test_a_byte_order_mark_is_taken_off_and_noted(tmp_path: Path) -> None:
     notes: Counter[str] = Counter()
     items = read(write(tmp_path / "a.csv", b"\xef\xbb\xbfx,y\n1,2\n"), notes=notes)
