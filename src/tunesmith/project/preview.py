@@ -104,7 +104,10 @@ def _row(chat: Chat, example: Example, context: int | None) -> dict[str, Any]:
 
 
 def _pieces(chat: Chat, rendered: Rendered, kept: int) -> Iterator[dict[str, Any]]:
-    marked = [(i, trained, place >= kept) for place, (i, trained) in enumerate(zip(rendered.ids, rendered.trained, strict=True))]
+    marked = [
+        (i, trained, place >= kept)
+        for place, (i, trained) in enumerate(zip(rendered.ids, rendered.trained, strict=True))
+    ]
     for (trained, cut), group in groupby(marked, key=lambda token: token[1:]):
         ids = [token[0] for token in group]
         yield {"text": chat.tokenizer.decode(ids), "tokens": len(ids), "trained": trained, "cut": cut}

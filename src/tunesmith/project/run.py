@@ -80,9 +80,7 @@ class Runner:
                 stops = [v for v in self.verdicts if v.stops]
                 if (stops and not keep_going) or stage.name == until:
                     break
-            outcome = Outcome(
-                session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused)
-            )
+            outcome = Outcome(session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused))
             self._end(session, outcome.exit_code, "stopped" if outcome.stopped else "passed")
         return outcome
 
