@@ -291,6 +291,8 @@ HOSTILE = {
     "syntax": "{% for m in messages %}{{ m.content ",
     "silent": "{{ messages | length }}",
     "undefined": "{{ nothing.at.all }}",
+    "power": "{{ 10 ** 10 ** 10 }}",
+    "repetition": "{{ 'a' * 10000000000 }}",
 }
 
 
@@ -329,8 +331,8 @@ REAL = {"qwen2_5": "qwen2_5", "qwen3": "qwen3", "r1_distill": "deepseek_r1_disti
 @pytest.mark.parametrize("name", REAL)
 def test_our_short_templates_render_as_the_families_own(name: str) -> None:
     spec = importlib.util.find_spec("trl")
-    assert spec is not None and spec.origin is not None
-    real = Path(spec.origin).parent / "chat_templates" / f"{REAL[name]}.jinja"
+    assert spec is not None and spec.submodule_search_locations is not None
+    real = Path(spec.submodule_search_locations[0]) / "chat_templates" / f"{REAL[name]}.jinja"
     ours, theirs = chat_for(name), tokenizer_for(name)
     theirs.chat_template = real.read_text(encoding="utf-8")
     thought = thinking(SAY, "Europe first.")
