@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import block_network
 
+from fakes import block_network
 from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.models.fetch import Asset, asset_path, cache_folder, fetch_asset
