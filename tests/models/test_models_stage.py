@@ -116,7 +116,13 @@ def test_check_tells_all_problems_of_a_folder_without_raising(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("use", "code"),
-    [("smolm2", "unknown-model"), ("deepseek-r1", "offline"), ("auto", "no-model"), ("notes.txt", "no-model")],
+    [
+        ("smolm2", "unknown-model"),
+        ("deepseek-r1", "quantised-weights"),
+        ("deepseek-r1-distill-qwen-7b", "offline"),
+        ("auto", "no-model"),
+        ("notes.txt", "no-model"),
+    ],
 )
 def test_check_tells_what_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: str, code: str) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -111,7 +111,11 @@ def _read(file: Path) -> tuple[Any, Any]:
 
     place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
     try:
-        with quiet(), _read_once(), contextlib.redirect_stderr(io.StringIO()):  # transformers' unpacking bar heeds no setting
+        with (
+            quiet(),
+            _read_once(),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):  # transformers' unpacking bar heeds no setting
             tokenizer = AutoTokenizer.from_pretrained(**place)
             model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
     except Exception as error:  # the readers of GGUF raise whatever a damaged byte leads them to
