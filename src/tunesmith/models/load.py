@@ -10,8 +10,8 @@ from tunesmith.core.errors import Problem, UserError, did_you_mean, shorten
 from tunesmith.core.events import Events
 from tunesmith.models import catalog, hub, unpack
 from tunesmith.models.catalog import Entry
-from tunesmith.models.digests import remembered
-from tunesmith.models.fetch import asset_path, cache_root, fetch_asset
+from tunesmith.models.digests import MANIFEST, intact, remembered
+from tunesmith.models.fetch import asset_path, cache_folder, fetch_asset
 from tunesmith.models.quiet import quiet
 from tunesmith.models.safety import safety_problems
 from tunesmith.models.spec import ModelSpec
@@ -66,17 +66,17 @@ def named(spec: ModelSpec, root: Path) -> Named:
 
 def locate(spec: ModelSpec, root: Path) -> ResolvedModel | None:
     """The model if it is on this disk, ready to load; None if it must first be fetched or unpacked. No network."""
-    what, cache = named(spec, root), cache_root()
+    what, cache = named(spec, root), cache_folder()
     if isinstance(what, Path):
         if what.is_dir():
             return ResolvedModel(spec.use, what, "", "folder")
         digest = remembered([what], what, cache)[what]
         folder = unpack.unpacked_path(digest, cache)
-        return ResolvedModel(spec.use, folder, digest, "gguf") if folder.is_dir() else None
+        return ResolvedModel(spec.use, folder, digest, "gguf") if intact(folder, cache) else None
     entry, hub_id = (what, what.hub) if isinstance(what, Entry) else (None, what)
     if entry and entry.asset and spec.revision is None:
         folder = unpack.unpacked_path(entry.asset.sha256, cache)
-        if folder.is_dir():
+        if intact(folder, cache):
             return ResolvedModel(spec.use, folder, entry.asset.sha256, "package", entry)
         if asset_path(entry.asset, cache).is_file():
             return None
@@ -84,6 +84,13 @@ def locate(spec: ModelSpec, root: Path) -> ResolvedModel | None:
     if found is None:
         return None
     return ResolvedModel(spec.use, _hub_folder(found, entry, Events()), found.commit, "hub", entry)
+
+
+def at_hand(entry: Entry) -> bool:
+    """Whether a catalog model can be loaded without a network: unpacked, fetched, or in the hub's cache."""
+    if entry.asset and asset_path(entry.asset, cache_folder()).is_file():
+        return True
+    return locate(ModelSpec(use=entry.name), Path()) is not None
 
 
 def resolve(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
@@ -101,10 +108,19 @@ def resolve(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
 
 
 def folder_problems(folder: Path) -> list[Problem]:
-    """`safety_problems`, with links allowed into the hub's cache for folders that lie in it or in ours."""
-    stores = (hub.hub_cache(), cache_root())
-    ours = any(store.resolve() in folder.resolve().parents for store in stores)
-    return safety_problems(folder, links_to=stores if ours else ())
+    """`safety_problems`, and for folders in our own cache: whether they are still what was unpacked.
+
+    Links may lead into the hub's cache from folders that lie in it or in our cache.
+    """
+    stores = (hub.hub_cache(), cache_folder())
+    ours = [store.resolve() in folder.resolve().parents for store in stores]
+    if ours[1] and not folder.is_dir():
+        hint = "tunesmith fetch NAME brings it back (NAME as in model.use)"
+        return [Problem("missing-model", "the model was removed from the cache", hint, str(folder))]
+    if ours[1] and (folder / MANIFEST).exists() and not intact(folder, cache_folder()):
+        hint = "tunesmith fetch NAME unpacks it again (NAME as in model.use)"
+        return [Problem("changed-model", "the model was changed since it was unpacked", hint, str(folder))]
+    return safety_problems(folder, links_to=stores if any(ours) else ())
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -160,7 +176,7 @@ def _refuse_unsafe(folder: Path) -> None:
 
 
 def _bring(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
-    what, cache = named(spec, root), cache_root()
+    what, cache = named(spec, root), cache_folder()
     if isinstance(what, Path):
         digest = remembered([what], what, cache)[what]
         folder = unpack.unpack(what, unpack.unpacked_path(digest, cache), loss_below=None, events=events)
@@ -184,5 +200,5 @@ def _hub_folder(found: hub.HubModel, entry: Entry | None, events: Events) -> Pat
     """The folder to load: for catalog models, whose classes transformers has, without the request for remote code."""
     if entry is None:
         return found.folder
-    target = cache_root() / "models" / f"{entry.name}-{found.commit[:12]}"
+    target = cache_folder() / "models" / f"{entry.name}-{found.commit[:12]}"
     return hub.without_code(found, target, events=events)

@@ -14,7 +14,10 @@ from typing import Any
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.events import Events
-from tunesmith.core.files import atomic_folder
+from tunesmith.core.files import atomic_folder, write_json
+from tunesmith.core.ids import digest_file
+from tunesmith.models.digests import MANIFEST, intact, model_files
+from tunesmith.models.fetch import cache_folder
 from tunesmith.models.quiet import quiet
 
 VERSION = "1"
@@ -38,7 +41,7 @@ def unpack(file: Path, target: Path, *, loss_below: float | None, events: Events
 
     Args:
         file: a GGUF file of an architecture that transformers can unpack.
-        target: folder to make; an existing one is returned as it is.
+        target: folder to make; one that is there and intact is returned as it is.
         loss_below: largest mean loss on `GUARD_TEXT` that is believed; None: only told when it is no better
             than guessing.
         events: where progress and doubts are told.
@@ -46,8 +49,10 @@ def unpack(file: Path, target: Path, *, loss_below: float | None, events: Events
     Raises:
         UserError: the file cannot be unpacked, or the result fails the guard; nothing is left behind.
     """
-    if target.is_dir():
+    if intact(target, cache_folder()):
         return target
+    if target.exists():
+        events.tell("warning", "model", f"{target} was changed since it was unpacked; it is made again")
     events.tell("note", "model", f"unpacking {file.name} to float32 safetensors (once)")
     model, tokenizer = _read(file)
     for problem in guard_problems(model, tokenizer, loss_below=loss_below, place=file):
@@ -57,6 +62,7 @@ def unpack(file: Path, target: Path, *, loss_below: float | None, events: Events
     with atomic_folder(target) as folder, quiet():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        write_json(folder / MANIFEST, {path.name: digest_file(path) for path in model_files(folder)})
     return target
 
 

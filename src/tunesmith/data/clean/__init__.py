@@ -1,0 +1,1 @@
+"""Shelf of cleaners: what repairs a text. Every cleaner is idempotent."""

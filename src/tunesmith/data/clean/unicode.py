@@ -1,0 +1,56 @@
+"""Repairs broken encodings and removes characters that nobody sees."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+_PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u180e\u200b\u2060-\u2064\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_PASSES = 10
+
+
+@dataclass(frozen=True)
+class Unicode:
+    """Repairs broken encodings (ftfy), composes characters (NFC), removes control and invisible characters.
+
+    Removed are control characters but tab and line feed, soft hyphens, zero-width spaces, byte order marks inside
+    the text, bidirectional overrides and tag characters, which hide text from people but not from models. Joiners
+    (U+200C, U+200D) stay: Persian, Indic scripts and emoji need them. Fullwidth forms and curly quotes stay: Chinese
+    punctuation is not an error. HTML entities stay: see the cleaner `html`. Line ends become line feeds.
+
+    Source: ftfy 6.3 (Speer 2019, doi:10.5281/zenodo.2591652); Unicode TR15 (NFC), TR36 section 2.11 (invisible text).
+    """
+
+    def clean(self, text: str) -> str:
+        """The repaired text. Repeated until nothing changes (one repair can uncover another), at most ten times."""
+        if _PLAIN.fullmatch(text):
+            return text
+        for _ in range(_PASSES):
+            before = text
+            text = _once(text)
+            if text == before:
+                break
+        return text
+
+
+def _once(text: str) -> str:
+    import ftfy
+
+    text = _UNSEEN.sub("", ftfy.fix_text(text, _config()))
+    return unicodedata.normalize("NFC", text)
+
+
+@cache
+def _config() -> Any:
+    import ftfy
+
+    return ftfy.TextFixerConfig(
+        unescape_html=False, fix_character_width=False, uncurl_quotes=False, normalization="NFC", explain=False
+    )

@@ -1,0 +1,112 @@
+"""Gate G1: is this data fit to train and to judge by? Decided from counts alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.core.types import Example, GateVerdict, Reason, Split
+from tunesmith.data.spec import DataSpec, Limits
+
+GATE = "G1"
+CHOSEN_DROPS = ("exact-duplicate", "near-duplicate", "over-cap")
+"""Drops that the user's settings ask for; they do not count against `limits.dropped`."""
+
+
+def judge(
+    spec: DataSpec,
+    *,
+    rows_in: int,
+    examples: Sequence[Example],
+    dropped: Mapping[str, int],
+    leakage: Mapping[str, Any],
+    labels: Sequence[str],
+) -> GateVerdict:
+    """The verdict with all its reasons, the passed ones too.
+
+    Args:
+        spec: the section with its limits.
+        rows_in: rows read.
+        examples: rows kept, with their splits.
+        dropped: reason -> rows.
+        leakage: what `leak.leakage` found.
+        labels: closed set of answers, empty if open.
+    """
+    reasons = [_leak(leakage, spec.limits), _dropped(rows_in, dropped, spec.limits)]
+    reasons.append(_unknown_labels(rows_in, dropped, spec.limits))
+    reasons.append(_empty_splits(spec, examples))
+    reasons.append(_test_rows(examples, spec.limits))
+    if labels:
+        reasons.append(_label_coverage(examples, labels))
+    return GateVerdict.of(GATE, reasons)
+
+
+def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:
+    return Reason(code=code, message=message, verdict="passed" if good else "failed", evidence=evidence)
+
+
+def _leak(leakage: Mapping[str, Any], limits: Limits) -> Reason:
+    held = [leakage[split] for split in ("test", "valid")]
+    good = all(f["exact_share"] <= limits.leak and (f["near_share"] or 0.0) <= limits.near_leak for f in held)
+    told = [_leak_told(split, leakage[split]) for split in ("test", "valid") if leakage[split]["rows"]]
+    pairs = [pair for found in held for pair in found["pairs"][:3]]
+    first = "; ".join(f"{pair['row']} and {pair['train']} ({pair['match']})" for pair in pairs[:3])
+    message = f"{' and '.join(told) or 'no held-out rows'} also stand in the training split" + (
+        f": {first}" * bool(first)
+    )
+    return _reason(
+        "train-test-leak", message, good, limits={"leak": limits.leak, "near_leak": limits.near_leak}, **leakage
+    )
+
+
+def _leak_told(split: str, found: Mapping[str, Any]) -> str:
+    near = f", {found['near']:,} more ({found['near_share']:.1%}) nearly," if found["near"] else ""
+    return f"{found['exact']:,} of {found['rows']:,} {split} rows ({found['exact_share']:.1%}){near}"
+
+
+def _dropped(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:
+    lost = {reason: n for reason, n in dropped.items() if reason not in CHOSEN_DROPS}
+    total = sum(lost.values())
+    share = total / rows_in if rows_in else 0.0
+    message = f"{total:,} of {rows_in:,} rows ({share:.1%}) were dropped, the limit is {limits.dropped:.1%}"
+    return _reason("dropped-rows", message, share <= limits.dropped, dropped=lost, limit=limits.dropped)
+
+
+def _unknown_labels(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:
+    rows = dropped.get("unknown-label", 0)
+    share = rows / rows_in if rows_in else 0.0
+    message = f"{rows:,} of {rows_in:,} rows ({share:.1%}) had an answer outside the labels"
+    good = share <= limits.unknown_labels
+    return _reason("unknown-labels", message, good, rows=rows, limit=limits.unknown_labels)
+
+
+def _empty_splits(spec: DataSpec, examples: Sequence[Example]) -> Reason:
+    """Training and test are always needed; validation only where the splitter was asked for one."""
+    rows = Counter(example.split for example in examples)
+    split_here = any(not use.settings.get("split") for use in spec.sources)
+    needed: list[Split] = ["train", "test"]
+    if split_here and spec.split.valid > 0:
+        needed.append("valid")
+    empty = [split for split in needed if not rows[split]]
+    told = ", ".join(f"{split} {rows[split]:,}" for split in needed)
+    message = f"no rows in {' and '.join(empty)} ({told})" if empty else f"every split has rows ({told})"
+    return _reason("empty-split", message, not empty, empty=empty)
+
+
+def _test_rows(examples: Sequence[Example], limits: Limits) -> Reason:
+    rows = sum(example.split == "test" for example in examples)
+    enough = rows >= limits.test_rows
+    message = f"{rows:,} test rows, at least {limits.test_rows:,} are wanted to judge by"
+    evidence = {"rows": rows, "limit": limits.test_rows}
+    verdict = "passed" if enough else "unknown"
+    return Reason(code="too-few-test-rows", message=message, verdict=verdict, evidence=evidence)
+
+
+def _label_coverage(examples: Sequence[Example], labels: Sequence[str]) -> Reason:
+    trained = Counter(e.reference for e in examples if e.split == "train")
+    missing = [label for label in labels if not trained[label]]
+    message = f"{len(labels) - len(missing)} of {len(labels)} labels stand in the training split"
+    if missing:
+        message += f"; missing: {', '.join(missing[:5])}"
+    return _reason("label-coverage", message, not missing, missing=missing)

@@ -1,0 +1,72 @@
+"""Lines of a text file, one at a time: a line that cannot be used never touches its neighbours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tunesmith.core.types import Drop
+from tunesmith.data.read._files import BOM
+
+STEP = "read"
+_SKIP_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its end; `number` is 1-based."""
+
+    number: int
+    text: str
+
+
+def lines(path: Path, shown: str, *, max_bytes: int, notes: Counter[str]) -> Iterator[Line | Drop]:
+    r"""Every line that is not blank, as text or as the drop it has to be.
+
+    Memory holds one line of at most `max_bytes`; a longer one is skipped in pieces. Lines end with `\n` or `\r\n`
+    only, so that Unicode separators inside a JSON string do not break it. A byte order mark is taken off and noted.
+
+    Args:
+        path: the file.
+        shown: its name in places.
+        max_bytes: longest line that is read.
+        notes: `byte-order-mark` is counted here.
+    """
+    with path.open("rb") as file:
+        number = 0
+        while raw := file.readline(max_bytes + 1):
+            number += 1
+            if number == 1 and raw.startswith(BOM):
+                notes["byte-order-mark"] += 1
+                raw = raw.removeprefix(BOM)
+            place = f"{shown}:{number}"
+            if len(raw) > max_bytes and not raw.endswith(b"\n"):
+                length = len(raw) + _skip_line(file)
+                detail = f"{length:,} bytes, the limit is {max_bytes:,} (max_line_mb)"
+                yield Drop(place=place, step=STEP, reason="line-too-long", detail=detail)
+            elif raw.strip():
+                yield _line_of(raw.rstrip(b"\r\n"), number, place)
+
+
+def _line_of(raw: bytes, number: int, place: str) -> Line | Drop:
+    if b"\0" in raw:
+        detail = f"NUL byte at byte {raw.index(0) + 1} of the line"
+        return Drop(place=place, step=STEP, reason="nul-bytes", detail=detail)
+    try:
+        return Line(number, raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        detail = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the line is not UTF-8"
+        return Drop(place=place, step=STEP, reason="invalid-utf8", detail=detail)
+
+
+def _skip_line(file: BinaryIO) -> int:
+    """Read to the end of the line in pieces; the number of bytes that were skipped, without the line's end."""
+    skipped = 0
+    while piece := file.readline(_SKIP_BYTES):
+        skipped += len(piece.rstrip(b"\n"))
+        if piece.endswith(b"\n"):
+            break
+    return skipped

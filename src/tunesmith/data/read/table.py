@@ -1,0 +1,137 @@
+"""Rows of a table as instructions, through templates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.types import DataKind, Drop, Example, Message, Split, example_id
+from tunesmith.data.read._files import Format, detect_format, locate
+from tunesmith.data.read._labels import held_to
+from tunesmith.data.read._lines import STEP
+from tunesmith.data.read._rows import rows
+from tunesmith.data.read._template import Template, as_text, column_or_template, missing_columns, parse_template
+from tunesmith.data.read._think import assistant_turn
+
+_PEEKED_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a CSV, TSV, JSONL, JSON or Parquet table become instructions through templates.
+
+    Example:
+        {use: table, path: loans.csv, system: "Answer good or bad.", template: "Age {age}, amount {amount} EUR.",
+         answer: rating, group: customer, attributes: [sex]}
+
+    Args:
+        path: the file; relative paths lie inside the project folder.
+        template: the user's message, with `{column}` places; `{{` and `}}` are braces.
+        answer: the assistant's message: a column, or a template. Reasoning may lead it: `<think>{why}</think>{label}`.
+        target: the short reference that metrics compare with: a column or a template; None: the answer is.
+        system: the system message (a template); None: there is none.
+        group: column or template; rows with the same value stay in one split.
+        attributes: columns that the model does not see and results are sliced by, e.g. protected groups.
+        split: the split that this whole file belongs to; None: the splitter decides.
+        format: how to read the file; `auto`: by suffix and content.
+        kind: how structured the rows are, for the mix and the datasheet.
+        licence: SPDX id or name, for the datasheet.
+        max_line_mb: longest line that is read, in MB.
+    """
+
+    path: str
+    template: str
+    answer: str
+    target: str | None = None
+    system: str | None = None
+    group: str | None = None
+    attributes: tuple[str, ...] = ()
+    split: Split | None = None
+    format: Literal["auto"] | Format = "auto"
+    kind: DataKind = "structured"
+    licence: str = ""
+    max_line_mb: float = 10.0
+
+    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
+        """Every row once; see `core.protocols.Source`."""
+        return self.read_noting(root, labels, Counter())
+
+    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
+        """`read`, counting in `notes` how rows were read and what was mended on the way."""
+        problems = self.check(root)
+        if problems:
+            raise UserError(problems)
+        form = f"format: {self._form(root)} table"
+        for item in self._rows(root, notes):
+            if isinstance(item, Drop):
+                yield item
+            else:
+                notes[form] += 1
+                made = self._made(*item)
+                yield held_to(made, labels) if isinstance(made, Example) else made
+
+    def files(self, root: Path) -> list[Path]:
+        """The files that are read."""
+        return [locate(root, self.path)]
+
+    def check(self, root: Path) -> list[Problem]:
+        """Templates that cannot be parsed; a file that cannot be used; columns that its first 100 rows do not have."""
+        try:
+            needed = [*(c for t in self._templates.values() for c in t.columns), *self.attributes]
+            first = list(islice(self._rows(root, Counter()), _PEEKED_ROWS))
+        except UserError as error:
+            return list(error.problems)
+        if not first:
+            return [Problem("empty-file", "the file has no rows", "export it again, or drop the source", self.path)]
+        known = dict.fromkeys(column for item in first if not isinstance(item, Drop) for column in item[1])
+        return missing_columns(needed, known, self.path) if known else []
+
+    @cached_property
+    def _templates(self) -> dict[str, Template]:
+        """Setting -> template, for the settings that are given."""
+        templates = {"template": parse_template(self.template, "template")}
+        if self.system is not None:
+            templates["system"] = parse_template(self.system, "system")
+        for name in ("answer", "target", "group"):
+            text = getattr(self, name)
+            if text is not None:
+                templates[name] = column_or_template(text, name)
+        return templates
+
+    def _form(self, root: Path) -> Format:
+        return detect_format(locate(root, self.path), self.path) if self.format == "auto" else self.format
+
+    def _rows(self, root: Path, notes: Counter[str]) -> Iterator[tuple[str, dict[str, Any]] | Drop]:
+        max_bytes = int(self.max_line_mb * 1_000_000)
+        return rows(locate(root, self.path), self.path, form=self._form(root), max_bytes=max_bytes, notes=notes)
+
+    def _made(self, place: str, row: dict[str, Any]) -> Example | Drop:
+        try:
+            texts = {name: template.render(row) for name, template in self._templates.items()}
+            attributes = {name: as_text(row[name]) for name in self.attributes}
+        except KeyError as error:
+            return Drop(place=place, step=STEP, reason="missing-column", detail=f"there is no {error}")
+        for name in ("answer", "target"):
+            if name in texts and not texts[name].strip():
+                return Drop(place=place, step=STEP, reason="empty-answer", detail=f"'{name}' is empty")
+        system = (Message(role="system", content=texts["system"]),) if "system" in texts else ()
+        turns = (*system, Message(role="user", content=texts["template"]), assistant_turn(texts["answer"]))
+        target = texts.get("target")
+        return Example(
+            id=example_id(turns, target),
+            messages=turns,
+            target=target,
+            group=texts.get("group") or None,
+            attributes=attributes,
+            kind=self.kind,
+            source=self.path,
+            licence=self.licence,
+            place=place,
+            split=self.split,
+        )

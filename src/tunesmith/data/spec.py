@@ -1,0 +1,75 @@
+"""The section `data` of the project file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tunesmith.core.spec import Section, Use
+from tunesmith.core.types import Split
+
+
+class Duplicates(Section):
+    """Which copies of a row are removed within a split; the first one stays."""
+
+    exact: bool = Field(
+        True, description="remove rows that are equal but for case, space, accents and sentence punctuation"
+    )
+    near: float | None = Field(
+        0.85,
+        gt=0.0,
+        le=1.0,
+        description="remove rows whose character 5-grams overlap by at least this Jaccard share; also what counts as a "
+        "near leak; null: do not look (0.8 in Lee et al. 2022, arXiv:2107.06499, and 0.85 in GPT-3's and SlimPajama's "
+        "range: higher keeps short rows that differ in one word)",
+    )
+
+
+class Shares(Section):
+    """Shares of the splits; groups stay whole, so what is reached can differ a little and is reported."""
+
+    train: float = Field(0.8, ge=0.0, le=1.0, description="share of training rows (usual 80/10/10)")
+    valid: float = Field(0.1, ge=0.0, le=1.0, description="share of rows for choices made while training")
+    test: float = Field(0.1, ge=0.0, le=1.0, description="share of held-out rows that the verdict rests on")
+
+
+class Limits(Section):
+    """What gate G1 and the readers tolerate; shares in [0, 1]."""
+
+    broken: float = Field(
+        0.0, ge=0.0, le=1.0, description="share of unreadable rows; above it the run ends (nothing vanishes unseen)"
+    )
+    unknown_labels: float = Field(
+        0.0, ge=0.0, le=1.0, description="share of rows whose answer is not in profile.labels; above it the run ends"
+    )
+    dropped: float = Field(
+        0.05,
+        ge=0.0,
+        le=1.0,
+        description="share of rows dropped for anything but duplicates and at_most_rows (a choice)",
+    )
+    leak: float = Field(
+        0.0, ge=0.0, le=1.0, description="share of held-out rows whose question also stands in training (a clean test)"
+    )
+    near_leak: float = Field(0.0, ge=0.0, le=1.0, description="the same for near-duplicates of training questions")
+    test_rows: int = Field(
+        50,
+        ge=0,
+        description="fewest test rows to judge by: with 50 the 95 % interval of a share is about 28 points wide",
+    )
+
+
+class DataSpec(Section):
+    """Where rows come from, how they are cleaned and split, what is tolerated."""
+
+    sources: tuple[Use, ...] = Field(
+        (), description="where rows come from, each {use: table | conversations, path: ...}"
+    )
+    clean: tuple[Use, ...] = Field(
+        (Use(use="unicode"),), description="cleaners in order, applied to every message (broken encodings are common)"
+    )
+    duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
+    split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
+    at_most_rows: dict[Split, int] = Field(
+        {}, description="largest number of rows per split, drawn by the seed in the labels' proportions; {}: no cap"
+    )
+    limits: Limits = Field(Limits(), description="what gate G1 tolerates")

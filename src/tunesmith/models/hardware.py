@@ -1,0 +1,223 @@
+"""What this machine can do: cores, memory, GPUs, number formats. Looks, never changes; torch only where asked for.
+
+Limits of a container (cgroup) count: a machine with 256 GB gives a container of 16 GB no more than that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from tunesmith.core.types import Noun
+
+GB = 1e9
+MIB = 1 << 20
+_LOOK_SECONDS = 0.1
+_CGROUP = Path("/sys/fs/cgroup")
+_NO_LIMIT = 1 << 60
+
+
+class Gpu(Noun):
+    """One GPU. `memory_gb` and `free_gb` are in units of 1e9 bytes; `capability` as CUDA counts (9.0 is Hopper)."""
+
+    name: str
+    memory_gb: float
+    free_gb: float
+    capability: tuple[int, int] = (0, 0)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether it computes in bfloat16 in hardware (Ampere, 8.0, and later)."""
+        return self.capability >= (8, 0)
+
+
+class Hardware(Noun):
+    """What there is to compute with.
+
+    Fields:
+        cores: processor cores that this process may use (affinity and container limit respected).
+        free_cores: those of them that were not busy while we looked; at least 1.
+        memory_gb: memory of the machine or the container, whichever is less, in units of 1e9 bytes.
+        free_gb: what of it is available now.
+        gpus: CUDA GPUs that this process sees.
+        bf16: `hardware`: the processor multiplies bfloat16 itself; `emulated`: it can be asked to, and takes
+            9 times as long forward and 40-90 times backward [measured]; never compute in it there.
+        processor: name of the processor.
+        disk_free_gb: free space on the disk of the current folder.
+    """
+
+    cores: int
+    free_cores: int
+    memory_gb: float
+    free_gb: float
+    gpus: tuple[Gpu, ...] = ()
+    bf16: Literal["hardware", "emulated"] = "emulated"
+    processor: str = ""
+    disk_free_gb: float = 0.0
+
+    @property
+    def train_gb(self) -> float:
+        """Memory that a training run can have: of the largest GPU, or of the machine where there is none."""
+        return max((gpu.free_gb for gpu in self.gpus), default=self.free_gb)
+
+
+def look() -> Hardware:
+    """Look at this machine; takes about 0.1 s (0.3 s where there are NVIDIA GPUs), imports no torch."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    limit, used = _container_memory(_CGROUP)
+    total = min(memory.total, limit)
+    return Hardware(
+        cores=usable_cores(),
+        free_cores=free_cores(),
+        memory_gb=total / GB,
+        free_gb=max(0, min(memory.available, limit - used)) / GB,
+        gpus=_gpus(),
+        bf16="hardware" if {"amx_bf16", "avx512_bf16", "bf16"} & _cpu_flags() else "emulated",
+        processor=_cpu_name(),
+        disk_free_gb=shutil.disk_usage(Path.cwd()).free / GB,
+    )
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the container's share of time rounded down, at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(allowed, int(_container_cores(_CGROUP))))
+
+
+def free_cores() -> int:
+    """How many of the usable cores other processes left idle for 0.1 s, rounded to whole ones; at least 1."""
+    import psutil
+
+    mine = time.process_time()
+    shares = psutil.cpu_percent(interval=_LOOK_SECONDS, percpu=True)
+    mine = (time.process_time() - mine) / _LOOK_SECONDS
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(shares))
+    idle = sum(1 - shares[core] / 100 for core in allowed if core < len(shares)) + mine
+    return max(1, min(usable_cores(), int(idle + 0.5)))
+
+
+def free_threads() -> int:
+    """How many OpenMP threads to compute with: the free cores, or what OMP_NUM_THREADS says.
+
+    Two threads beside another busy process run 3.6 times slower than one thread alone would [measured on two
+    cores], because each parallel piece waits for the thread that was put aside.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() and int(given) > 0 else free_cores()
+
+
+@cache
+def measured_gflops() -> float:
+    """Speed of float32 matrix products on this processor with the threads torch uses now, in 1e9 operations a second.
+
+    The median of a few products of 512 x 576 by 576 x 1536 (a layer of a small model), 0.1 s in all; imports torch.
+    """
+    import torch
+
+    left, right = torch.ones(512, 576), torch.ones(576, 1536)
+    operations = 2 * 512 * 576 * 1536
+    torch.mm(left, right)
+    seconds: list[float] = []
+    while sum(seconds) < _LOOK_SECONDS:
+        start = time.perf_counter()
+        torch.mm(left, right)
+        seconds.append(time.perf_counter() - start)
+    return operations / sorted(seconds)[len(seconds) // 2] / 1e9
+
+
+def _container_memory(cgroup: Path) -> tuple[int, int]:
+    """Limit and use of the container in bytes (cgroup version 2, then 1); no limit is a very large number."""
+    places = [("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")]
+    for limit, used in places:
+        text = _read(cgroup / limit)
+        if text.isdigit() and int(text) < _NO_LIMIT:
+            current = _read(cgroup / used)
+            return int(text), int(current) if current.isdigit() else 0
+    return _NO_LIMIT, 0
+
+
+def _container_cores(cgroup: Path) -> float:
+    """How many cores' worth of time the container may use; a very large number without a limit."""
+    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    if not quota:
+        quota, period = _read(cgroup / "cpu/cpu.cfs_quota_us"), _read(cgroup / "cpu/cpu.cfs_period_us")
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() and int(period) else float(_NO_LIMIT)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+@cache
+def _cpu_info() -> str:
+    return _read(Path("/proc/cpuinfo"))
+
+
+def _cpu_flags() -> set[str]:
+    lines = (line for line in _cpu_info().splitlines() if line.startswith(("flags", "Features")))
+    return set(next(lines, "").partition(":")[2].split())
+
+
+def _cpu_name() -> str:
+    import platform
+
+    lines = (line for line in _cpu_info().splitlines() if line.startswith("model name"))
+    return next(lines, "").partition(":")[2].strip() or platform.processor() or platform.machine()
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    """The visible NVIDIA GPUs, through the driver's own tool; through torch only where that is loaded already."""
+    if "torch" in sys.modules:
+        return _gpus_of_torch()
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    query = "--query-gpu=index,uuid,name,memory.total,memory.free,compute_cap"
+    try:
+        command = [tool, query, "--format=csv,noheader,nounits"]
+        text = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return _parse_gpus(text, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _parse_gpus(text: str, visible: str | None) -> tuple[Gpu, ...]:
+    """The tool's lines (`index, uuid, name, MiB, MiB, 9.0`) as GPUs; `visible` as CUDA_VISIBLE_DEVICES says it."""
+    wanted = None if visible is None else {part.strip() for part in visible.split(",")}
+    found = []
+    for line in text.splitlines():
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) != 6 or (wanted is not None and not {parts[0], parts[1]} & wanted):
+            continue
+        if not parts[3].isdigit() or not parts[4].isdigit():
+            continue
+        major, _, minor = parts[5].partition(".")
+        capability = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+        total, free = (int(part) * MIB / GB for part in parts[3:5])
+        found.append(Gpu(name=parts[2], memory_gb=total, free_gb=free, capability=capability))
+    return tuple(found)
+
+
+def _gpus_of_torch() -> tuple[Gpu, ...]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return ()
+    found = []
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        free, total = torch.cuda.mem_get_info(index)
+        capability = (facts.major, facts.minor)
+        found.append(Gpu(name=facts.name, memory_gb=total / GB, free_gb=free / GB, capability=capability))
+    return tuple(found)

@@ -1,0 +1,138 @@
+"""The numbers of an architecture that estimates and the artifact Base need, read without loading any weight."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.files import read_json
+from tunesmith.models.catalog import Entry
+from tunesmith.models.safety import weight_shapes
+
+_ROUTED = re.compile(r"\.experts\.")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a decoder looks like from outside.
+
+    Args:
+        architecture: transformers class name.
+        parameters: number of weights; `active_parameters`: those used for one token.
+        layers, hidden: depth and width.
+        query, key, value: widths of the projections, all heads together; `value` once per key-value head.
+        mixed: width of the attention's output before its output projection (heads x value head width).
+        inner: width of the feed-forward part that one token passes (experts in use and shared ones together).
+        vocabulary: rows of the embedding.
+        tied: whether input embedding and head are one matrix.
+        context: longest input in tokens.
+    """
+
+    architecture: str
+    parameters: int
+    active_parameters: int
+    layers: int
+    hidden: int
+    query: int
+    key: int
+    value: int
+    mixed: int
+    inner: int
+    vocabulary: int
+    tied: bool
+    context: int
+
+    @property
+    def body(self) -> int:
+        """Weights that multiply every token: the active ones without embedding and head."""
+        return self.active_parameters - self.vocabulary * self.hidden * (1 if self.tied else 2)
+
+
+def shape_of_folder(folder: Path) -> Shape:
+    """The shape of the model in `folder`, from config.json and the headers of its weights.
+
+    Raises:
+        UserError: config.json lacks a number that every decoder has.
+    """
+    whole = read_json(folder / "config.json")
+    config = {**whole, **(whole.get("text_config") or {})}
+    missing = [key for key in ("hidden_size", "num_hidden_layers", "vocab_size") if not _is_count(config.get(key))]
+    if missing or not _is_count(config.get("num_attention_heads")):
+        names = ", ".join(missing or ["num_attention_heads"])
+        hint = "is this the folder of a causal language model?"
+        raise UserError(Problem("broken-config", f"there is no number for {names}", hint, str(folder / "config.json")))
+    tensors = weight_shapes(folder)
+    parameters = sum(math.prod(shape) for shape in tensors.values())
+    routed = sum(math.prod(shape) for name, shape in tensors.items() if _ROUTED.search(name))
+    experts = config.get("n_routed_experts") or config.get("num_experts") or config.get("num_local_experts") or 1
+    idle = 1 - (config.get("num_experts_per_tok") or experts) / experts
+    tied = "lm_head.weight" not in tensors
+    return Shape(
+        architecture=str((whole.get("architectures") or [""])[0]),
+        parameters=parameters,
+        active_parameters=parameters - round(routed * idle),
+        layers=config["num_hidden_layers"],
+        hidden=config["hidden_size"],
+        **_widths(config),
+        inner=_inner(config),
+        vocabulary=config["vocab_size"],
+        tied=tied,
+        context=int(config.get("max_position_embeddings") or config.get("n_positions") or 0),
+    )
+
+
+def shape_of_entry(entry: Entry) -> Shape:
+    """The shape of a catalog model, without any file of it.
+
+    Raises:
+        UserError: the catalog does not know layers, width or vocabulary of this model.
+    """
+    if entry.layers is None or entry.hidden is None or entry.heads is None or entry.vocabulary is None:
+        message = f"the catalog does not know the shape of '{entry.name}'"
+        raise UserError(Problem("unknown-shape", message, "fetch it and name its folder", "model.use"))
+    config = {
+        "hidden_size": entry.hidden,
+        "num_attention_heads": entry.heads,
+        "num_key_value_heads": entry.kv_heads,
+        "head_dim": entry.head_dim,
+    }
+    return Shape(
+        architecture=entry.architecture,
+        parameters=entry.parameters,
+        active_parameters=entry.active_parameters,
+        layers=entry.layers,
+        hidden=entry.hidden,
+        **_widths(config),
+        inner=entry.intermediate or 4 * entry.hidden,
+        vocabulary=entry.vocabulary,
+        tied=bool(entry.tied),
+        context=entry.context or 0,
+    )
+
+
+def _widths(config: Mapping[str, Any]) -> dict[str, int]:
+    """Widths of query, key, value and mixed; multi-head latent attention expands keys and values to every head."""
+    heads = config["num_attention_heads"]
+    if config.get("kv_lora_rank"):
+        looked_at = config["qk_nope_head_dim"] + config["qk_rope_head_dim"]
+        value = heads * config["v_head_dim"]
+        return {"query": heads * looked_at, "key": heads * looked_at, "value": value, "mixed": value}
+    head = config.get("head_dim") or config["hidden_size"] // heads
+    shared = (config.get("num_key_value_heads") or heads) * head
+    return {"query": heads * head, "key": shared, "value": shared, "mixed": heads * head}
+
+
+def _inner(config: Mapping[str, Any]) -> int:
+    expert = config.get("moe_intermediate_size")
+    used = (config.get("num_experts_per_tok") or 0) + (config.get("n_shared_experts") or 0)
+    dense = config.get("intermediate_size") or 4 * config["hidden_size"]
+    return int(expert * used if expert and used else dense)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

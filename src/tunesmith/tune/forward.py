@@ -1,0 +1,110 @@
+"""How predictions are made: packed and cut at the border where the model allows it, one row at a time where not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from tunesmith.models.trunk import Trunk, base_model
+from tunesmith.tune.batches import Batch, Row, make_batch, shared_prefix
+from tunesmith.tune.objective import Predictions
+
+PROBE_ROWS = 3
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+"""How far packed logits may be from plain ones, as a share of their largest value: rounding, not another result."""
+
+
+class Forward(Protocol):
+    """Makes the predictions of a micro-batch."""
+
+    @property
+    def name(self) -> str:
+        """How it works, in a word."""
+        ...
+
+    def predictions(self, batch: Batch) -> Predictions:
+        """Hidden states at the trained positions, with gradient down to the lowest trained weight."""
+        ...
+
+
+@dataclass(frozen=True)
+class PackedForward:
+    """All rows in one sequence; the frozen bottom read from where its states are kept, or run without gradient.
+
+    Args:
+        trunk: the model in two halves.
+        states: gives a batch's states at the border [1, T, D]; None: they are computed each time.
+    """
+
+    trunk: Trunk
+    states: Callable[[Batch], Tensor] | None = None
+    name: str = "packed"
+
+    def predictions(self, batch: Batch) -> Predictions:
+        """See `Forward`."""
+        device = next(self.trunk.model.parameters()).device
+        if self.trunk.border == 0:
+            hidden = self.trunk.whole(batch.ids.to(device), batch.layout)
+        else:
+            bottom = self.states(batch) if self.states else self.trunk.bottom(batch.ids.to(device), batch.layout)
+            hidden = self.trunk.top(bottom.to(device), batch.layout)
+        return Predictions(hidden[0, batch.sources.to(device)], batch.targets.to(device), self.trunk.head)
+
+
+@dataclass(frozen=True)
+class PlainForward:
+    """The model's own forward on one row after the other: slow, and right for every causal LM.
+
+    Args:
+        model: a causal LM of Transformers.
+        rows: the rows that batches count.
+    """
+
+    model: Any
+    rows: Sequence[Row]
+    name: str = "plain"
+
+    def predictions(self, batch: Batch) -> Predictions:
+        """See `Forward`; the states are the logits themselves."""
+        device = next(self.model.parameters()).device
+        parts = []
+        for number in batch.rows:
+            row = self.rows[number]
+            ids = torch.tensor([row.read], device=device)
+            logits = self.model(input_ids=ids, use_cache=False).logits[0]
+            parts.append(logits[[place - 1 for place in row.trained]])
+        return Predictions(torch.cat(parts), batch.targets.to(device), torch.nn.Identity())
+
+
+def choose_forward(model: Any, rows: Sequence[Row]) -> tuple[Forward, str]:
+    """The fastest forward that gives the same logits as the model's own, tried on the shortest rows.
+
+    Returns:
+        The forward, and in words why it is not the packed one ("" where it is).
+    """
+    plain = PlainForward(base_model(model), rows)
+    numbers = sorted(range(len(rows)), key=lambda n: (len(rows[n].ids), n))[:PROBE_ROWS]
+    batch = make_batch(rows, numbers, shared_prefix([rows[number] for number in numbers]))
+    with torch.no_grad():
+        wanted = plain.predictions(batch).hidden_ND.float()
+        try:
+            trunk = Trunk(model)
+        except (ValueError, AttributeError) as error:
+            return plain, f"this architecture cannot be run packed: {error}"
+        packed = PackedForward(trunk)
+        try:
+            got = packed.predictions(batch)
+            logits = got.head(got.hidden_ND).float()
+        except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
+            trunk.release()
+            return plain, f"this architecture cannot be run packed: {error}"
+    off = float((logits - wanted).abs().max() / wanted.abs().max().clamp_min(1e-6))
+    limit = TOLERANCE.get(next(base_model(model).parameters()).dtype, 0.1)
+    if not off <= limit:
+        trunk.release()
+        return plain, f"packed logits differ from the model's own by {off:.1%} (limit {limit:.1%})"
+    return packed, ""

@@ -1,0 +1,96 @@
+"""The written rule table: what `auto` means, with a reason and a source for every line."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple, Protocol
+
+from tunesmith.core.errors import Problem
+from tunesmith.core.shelf import Shelf
+from tunesmith.tune.spec import TuneSpec
+
+STRATEGIES = Shelf("strategies", "tunesmith.tune.strategies")
+
+
+class BaseShape(Protocol):
+    """What the rules ask of a base model; `core.types.Base` has it."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Longest input in tokens."""
+        ...
+
+
+class Choice(NamedTuple):
+    """One setting that was filled: its path under `tune`, value, why, and where the rule comes from."""
+
+    name: str
+    value: Any
+    reason: str
+    source: str
+
+
+def resolve(spec: TuneSpec, base_shape: BaseShape, rows: int) -> tuple[TuneSpec, list[Choice]]:
+    """`spec` with every `auto` filled, and the choices that were made.
+
+    Args:
+        spec: the section as the user wrote it.
+        base_shape: the base model.
+        rows: number of training rows.
+
+    Raises:
+        UserError: the strategy is unknown or its settings are wrong.
+    """
+    strategy = STRATEGIES.settings(spec.strategy, where="tune.strategy")
+    choices = []
+    filled: dict[str, Any] = {}
+    for name, value in [*((f, getattr(spec, f)) for f in type(spec).model_fields), *_inner("strategy", strategy)]:
+        if value == "auto" and name != "precision":
+            choices.append(_choose(name, strategy["use"], base_shape, rows))
+            filled[name] = choices[-1].value
+    inner = {name: filled.pop(f"strategy.{name}", value) for name, value in strategy.items()}
+    values = {**{f: getattr(spec, f) for f in type(spec).model_fields}, **filled, "strategy": inner}
+    return TuneSpec.model_validate(values), choices
+
+
+def _inner(prefix: str, settings: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(f"{prefix}.{name}", value) for name, value in settings.items()]
+
+
+def _choose(name: str, method: str, base_shape: BaseShape, rows: int) -> Choice:
+    if name == "context_tokens":
+        return Choice(name, base_shape.context, "the longest input the model was made for", "the model's config.json")
+    for line in table():
+        fits = base_shape.parameters <= line.get("parameters_at_most", base_shape.parameters)
+        fits = fits and rows <= line.get("rows_at_most", rows)
+        if line["name"] == name and line["method"] == method and fits:
+            return Choice(name, line["value"], line["reason"], line["source"])
+    raise LookupError(f"the rule table has no line for {name} of {method}")
+
+
+def problems(spec: TuneSpec) -> list[Problem]:
+    """Everything that is wrong with the strategy and the objective of `spec`."""
+    from tunesmith.tune.objective import TERMS
+
+    found = STRATEGIES.problems(spec.strategy, where="tune.strategy")
+    for number, use in enumerate(spec.objective):
+        where = f"tune.objective[{number}]"
+        weight = use.settings.get("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
+            found.append(Problem("wrong-value", "a term's weight is a number above 0", "", f"{where}.weight"))
+        settings = {name: value for name, value in use.model_dump().items() if name != "weight"}
+        found += TERMS.problems(settings, where=where)
+    return found
+
+
+@cache
+def table() -> tuple[dict[str, Any], ...]:
+    """The lines of the rule table, first match first."""
+    return tuple(json.loads(files("tunesmith.tune").joinpath("rules.json").read_text(encoding="utf-8")))

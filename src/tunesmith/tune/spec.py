@@ -1,0 +1,70 @@
+"""The section `tune` of the project file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tunesmith.core.spec import Section, Use
+
+Auto = Literal["auto"]
+
+
+class Limits(Section):
+    """How much of the training data may be lost to the context before gate G2 stops the run."""
+
+    rows_cut: float = Field(
+        0.0, ge=0, le=1, description="largest share of training rows that may lose tokens to the context"
+    )
+    rows_untrained: float = Field(
+        0.0, ge=0, le=1, description="largest share of training rows that may have nothing to train"
+    )
+
+
+class TuneSpec(Section):
+    """How the model is trained. `auto` is filled from the rule table, with its reason (`tunesmith plan`)."""
+
+    strategy: Use = Field(
+        default_factory=lambda: Use(use="lora"), description="which weights are trained, and how: a name and settings"
+    )
+    objective: tuple[Use, ...] = Field(
+        default_factory=lambda: (Use.model_validate({"use": "cross_entropy", "weight": 1.0}),),
+        min_length=1,
+        description="weighted terms of the loss",
+    )
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="peak learning rate; auto: by strategy and model size"
+    )
+    epochs: Annotated[float, Field(gt=0)] | Auto = Field(
+        "auto", description="passes over the training rows; auto: by number of rows"
+    )
+    rows_per_step: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="rows of one optimiser step, whatever fits into memory at once; auto: by number of rows"
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="how the learning rate falls after warm-up"
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of a step's gradient; larger ones are scaled down")
+    context_tokens: Annotated[int, Field(ge=2)] | Auto = Field(
+        "auto",
+        description="longest row in tokens; what is beyond it is cut, counted, and judged by G2; auto: the model's",
+    )
+    tokens_per_micro_batch: Annotated[int, Field(ge=16)] | Auto = Field(
+        "auto", description="tokens in memory at once; gradients of the micro-batches of a step are added up"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="type of weights and arithmetic; auto: bf16 where the hardware computes in it, else fp32"
+    )
+    activation_checkpointing: bool = Field(
+        False, description="forget activations and compute them again in the backward pass: less memory, more time"
+    )
+    checkpoint_every: str = Field(
+        "60 s", pattern=r"^[1-9][0-9]* ?(s|steps?)$", description="how often a resumable checkpoint is written"
+    )
+    limits: Limits = Field(default_factory=Limits, description="what gate G2 lets pass")
+    reasoning: Literal["as_data"] = Field(
+        "as_data", description="reasoning is trained exactly as the data has it: kept, absent or left empty"
+    )

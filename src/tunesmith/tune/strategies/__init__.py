@@ -1,0 +1,1 @@
+"""Shelf of strategies: which weights are trained."""

@@ -1,0 +1,1 @@
+"""Shelf of terms: what the objective is made of."""
