@@ -316,3 +316,10 @@ def test_a_bad_database_address_is_a_problem(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError) as caught:
         RunStore(tmp_path, url=url)
     assert caught.value.problems[0].code == "bad-database-url"
+
+
+def test_a_home_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as caught:
+        RunStore(tmp_path / "file" / "home")
+    assert caught.value.problems[0].code == "unwritable-home"

@@ -32,7 +32,9 @@ from tunesmith.records.manifest import (
     plain,
     read_record,
 )
-from tunesmith.records.sessions import Sessions, now
+from tunesmith.records.sessions import SessionRecord, Sessions, now
+
+__all__ = ["RunRecord", "RunStore", "SessionRecord"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
