@@ -120,7 +120,7 @@ def chosen_items(spec: RetentionSpec, languages: Sequence[str]) -> list[Item]:
 def ask_general(
     answerer: LikelihoodAnswerer, spec: RetentionSpec, *, languages: Sequence[str], events: Events, stage: str
 ) -> General:
-    """Ask the suite: per question the answer with the highest log-probability per token, per passage the nats."""
+    """Ask the suite: per question the answer with the highest log-probability, per passage the nats."""
     right: dict[str, bool] = {}
     nats: dict[str, tuple[float, int]] = {}
     unscored: list[str] = []
@@ -128,7 +128,7 @@ def ask_general(
     for chunk in told(chunks(asked, ROWS_AT_ONCE), events, stage, f"general questions, {answerer.name}", len(asked)):
         conversations = [(Message(role="user", content=item.question),) for item in chunk]
         for item, row in zip(chunk, answerer.likelihood(conversations, [item.options for item in chunk]), strict=True):
-            logs = [likelihood.per_token for likelihood in row]
+            logs = [likelihood.log_probability for likelihood in row]
             if all(math.isfinite(x) for x in logs):
                 right[item.id] = logs.index(max(logs)) == item.answer
             else:

@@ -70,7 +70,7 @@ def effective_rows(successes_N: Floats, codes_N: NDArray[np.int64]) -> float:
 
 
 def wilson(share: float, rows: float, *, level: float) -> tuple[float, float]:
-    """Wilson's score interval for a share of `rows` (Wilson 1927); `rows` > 0 may be fractional, as libraries forbid."""
+    """Wilson's score interval for a share of `rows` (Wilson 1927); `rows` > 0 may be fractional."""
     from scipy.special import ndtri
 
     z2 = float(ndtri((1 + level) / 2)) ** 2

@@ -112,7 +112,8 @@ def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
     for stage in TRUNK:
         found += stage.check(section_of(spec, stage), root)
     attributes = {name for source in spec.data.sources for name in source.settings.get("attributes", [])}
-    known = measures(spec.evaluate, spec.profile.kind_of_task, spec.profile.labels)
+    profile = spec.profile
+    known = measures(spec.evaluate, profile.kind_of_task, profile.labels, terms=profile.terms)
     return found + measurable(spec.profile, known, attributes=attributes)
 
 

@@ -80,9 +80,7 @@ class Runner:
                 stops = [v for v in self.verdicts if v.stops]
                 if (stops and not keep_going) or stage.name == until:
                     break
-            outcome = Outcome(
-                session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused)
-            )
+            outcome = Outcome(session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused))
             self._end(session, outcome.exit_code, "stopped" if outcome.stopped else "passed")
         return outcome
 
@@ -158,12 +156,13 @@ class Runner:
             spec=spec.model_dump(mode="json"),
             code=stage.sources(),
             work=work,
+            again=self.fresh,
         )
-        self.store.drop_scratch(run)
         return artifact
 
     def _warn_of_changes(self, stage: Stage, run: str) -> None:
-        was, now = self.store.record(run).code, stage.sources()
+        record = self.store.record(run)
+        was, now = record.code if record else {}, stage.sources()
         changed = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
         if changed:
             listed = ", ".join(changed[:3]) + (" ..." if len(changed) > 3 else "")

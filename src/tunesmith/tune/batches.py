@@ -167,11 +167,13 @@ class Plan:
 
 
 def cut_batches(rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int) -> list[Batch]:
-    """The rows with these numbers in packed batches; see `cut_numbers`."""
-    return [make_batch(rows, part, prefix) for part in cut_numbers(rows, numbers, prefix, at_most_tokens)]
+    """The rows with these numbers in packed batches; see `micro_batch_numbers`."""
+    return [make_batch(rows, part, prefix) for part in micro_batch_numbers(rows, numbers, prefix, at_most_tokens)]
 
 
-def cut_numbers(rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int) -> list[list[int]]:
+def micro_batch_numbers(
+    rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int
+) -> list[list[int]]:
     """`numbers` by length of row, in parts of at most `at_most_tokens` packed tokens, or of one longer row."""
     cut: list[list[int]] = []
     filled = 0

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tunesmith.core import files, ids
 from tunesmith.models.trunk import Trunk
-from tunesmith.tune.batches import Batch, Row, cut_numbers, make_batch
+from tunesmith.tune.batches import Batch, Row, make_batch, micro_batch_numbers
 
 BATCH_TOKENS = 8192
 DISK_SHARE = 0.5
@@ -96,7 +96,7 @@ def _whole(path: Path, seal: Path, about: dict[str, Any]) -> bool:
 
 
 def _batches(trunk: Trunk, rows: Sequence[Row], prefix: int, progress: Any) -> Iterator[tuple[Batch, Tensor]]:
-    cut = cut_numbers(rows, range(len(rows)), prefix, BATCH_TOKENS)
+    cut = micro_batch_numbers(rows, range(len(rows)), prefix, BATCH_TOKENS)
     device = next(trunk.model.parameters()).device
     for numbers in progress(cut, total=len(cut)):
         batch = make_batch(rows, numbers, prefix)

@@ -1,0 +1,124 @@
+"""Gate G0: do model, method, memory, time and licence fit this machine and the profile's budget?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.types import Base, GateVerdict, Profile, Reason, VerdictName
+from tunesmith.tune import rules
+from tunesmith.tune.render import TokenRow
+from tunesmith.tune.spec import TuneSpec
+
+
+def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: int) -> dict[str, Any]:
+    """Memory (GB) and time (minutes) of the training, and what they are made of.
+
+    Args:
+        spec: the section with every `auto` filled.
+        rows: the training rows that have something to train.
+        base: the base model.
+        prefix: tokens that all of them share; counted once a micro-batch.
+    """
+    from tunesmith.models import estimate as estimates
+    from tunesmith.models.hardware import measured_gflops
+    from tunesmith.models.shape import shape_of_folder
+
+    shape = shape_of_folder(Path(base.path))
+    strategy = spec.strategy.settings
+    layers = _adapted_layers(spec, shape.layers)
+    roles = [role for role in strategy["roles"] if role != "experts"]
+    own = [len(row.ids) - prefix for row in rows]
+    steps = -(-len(rows) // int(spec.rows_per_step))
+    micro = max(1, round(sum(own) / max(1, steps) / int(spec.tokens_per_micro_batch) + 0.5))
+    step_tokens = min(int(spec.tokens_per_micro_batch), prefix + round(sum(own) / max(1, steps)))
+    half = 2 if _in_bf16(spec) else 4
+    work = estimates.Work(
+        trainable=estimates.lora_parameters(shape, int(strategy["rank"]), roles=roles, layers=layers),
+        tokens=sum(own) + prefix * steps * micro,
+        trained_tokens=sum(sum(row.trained) for row in rows),
+        epochs=float(spec.epochs),
+        step_tokens=max(step_tokens, max((len(row.ids) for row in rows), default=1)),
+        row_tokens=round(sum(len(row.ids) for row in rows) / max(1, len(rows))),
+        lowest=shape.layers - layers,
+        cached=layers < shape.layers,
+        checkpointing=spec.activation_checkpointing,
+        weight_bytes=half,
+        compute_bytes=half,
+    )
+    found = estimates.estimate_training(shape, work, gflops=measured_gflops())
+    return {**found.as_dict(), "tokens": work.tokens, "trainable": work.trainable, "step_tokens": work.step_tokens}
+
+
+def judge_feasible(predicted: dict[str, Any], *, base: Base, profile: Profile, context_tokens: int) -> GateVerdict:
+    """The verdict of G0 from the estimate, the machine, the profile's budget and its licences."""
+    return GateVerdict.of(
+        "G0",
+        [
+            _memory(predicted, profile),
+            _time(predicted, profile),
+            _licence(base, profile),
+            _context(base, context_tokens),
+        ],
+    )
+
+
+def _memory(predicted: dict[str, Any], profile: Profile) -> Reason:
+    from tunesmith.models.hardware import look
+
+    machine = look()
+    free = machine.gpus[0].free_gb if machine.gpus else machine.free_gb
+    limits = {"this machine has free": free}
+    if profile.memory_gb is not None:
+        limits["the budget allows"] = profile.memory_gb
+    who, limit = min(limits.items(), key=lambda item: item[1])
+    need = predicted["memory_gb"]
+    message = f"training needs about {need:.1f} GB; {who} {limit:.1f} GB"
+    evidence = {"memory_gb": need, "limit_gb": limit, "parts_gb": predicted["parts_gb"]}
+    return Reason(code="memory", message=message, verdict=_fits(need, limit), evidence=evidence)
+
+
+def _time(predicted: dict[str, Any], profile: Profile) -> Reason:
+    minutes, limit = predicted["minutes"], profile.train_minutes
+    message = f"training takes about {minutes:.1f} minutes at {predicted['gflops']:.0f} GFLOP/s"
+    message += "; the profile sets no limit" if limit is None else f"; the budget is {limit:g} minutes"
+    evidence = {"minutes": minutes, "limit_minutes": limit, "tera_operations": predicted["tera"]}
+    return Reason(code="time", message=message, verdict=_fits(minutes, limit), evidence=evidence)
+
+
+def _licence(base: Base, profile: Profile) -> Reason:
+    evidence = {"licence": base.licence, "accepted": list(profile.licences)}
+    if not profile.licences:
+        message = f"the base model's licence is {base.licence or 'not known'}; the profile names none to hold it to"
+        return Reason(code="licence", message=message, verdict="passed", evidence=evidence)
+    if not base.licence:
+        message = f"the base model's licence is not known; accepted are {', '.join(profile.licences)}"
+        return Reason(code="licence", message=message, verdict="unknown", evidence=evidence)
+    good = base.licence.lower() in {licence.lower() for licence in profile.licences}
+    message = f"the base model's licence {base.licence} is {'' if good else 'not '}among {', '.join(profile.licences)}"
+    return Reason(code="licence", message=message, verdict="passed" if good else "failed", evidence=evidence)
+
+
+def _context(base: Base, context_tokens: int) -> Reason:
+    message = f"rows may have {context_tokens:,} tokens; the model was made for {base.context:,}"
+    evidence = {"context_tokens": context_tokens, "model": base.context}
+    return Reason(code="context", message=message, verdict=_fits(context_tokens, base.context), evidence=evidence)
+
+
+def _fits(need: float, limit: float | None) -> VerdictName:
+    return "passed" if limit is None or need <= limit else "failed"
+
+
+def _adapted_layers(spec: TuneSpec, layers: int) -> int:
+    strategy = rules.STRATEGIES.build(spec.strategy, where="tune.strategy")
+    return layers - int(strategy.border(layers))
+
+
+def _in_bf16(spec: TuneSpec) -> bool:
+    import torch
+
+    from tunesmith.tune.precision import dtype_for
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return dtype_for(spec.precision, device) == torch.bfloat16

@@ -1,0 +1,88 @@
+"""Snapshot -> Tokens: every row in the model's tokens with its label mask, judged before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunesmith.core import files
+from tunesmith.core.protocols import Context
+from tunesmith.core.types import Base, Profile, Snapshot, Tokens
+from tunesmith.tune import rules
+from tunesmith.tune.spec import TuneSpec
+
+if TYPE_CHECKING:
+    from tunesmith.models.chat import Chat
+    from tunesmith.tune.render import TokenRow
+
+NAME = "tokens"
+VERSION = "1"
+
+PREVIEWED = 20
+
+
+def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, context: Context) -> Tokens:
+    """Render all rows with the base model's chat template, cut them to the context, and judge G0 and G2.
+
+    Files: `rows.parquet` (all splits) and `preview.jsonl` (the first 20 training rows, and up to 20 with losses).
+    Rows that have nothing to train stay in the file, are counted, and are left out of training.
+
+    Raises:
+        UserError: the chat template cannot be used; the strategy is wrong.
+    """
+    from tunesmith.core.examples import read_examples
+    from tunesmith.models.chat import Chat
+    from tunesmith.tune.feasible import estimate, judge_feasible
+    from tunesmith.tune.render import render_rows, write_rows
+    from tunesmith.tune.token_gate import judge_tokens
+
+    chat = Chat.of(base.path)
+    examples = read_examples(snapshot.file("examples.parquet"))
+    filled, _ = rules.resolve(spec, base, sum(example.split == "train" for example in examples))
+    limit = int(filled.context_tokens)
+    told = context.events.track(examples, NAME, "tokens and label mask", total=len(examples))
+    rows = list(render_rows(chat, told, limit))
+    train = [row for row in rows if row.split == "train"]
+    good = [row for row in train if row.trains]
+    prefix = _shared_prefix(good)
+    predicted = estimate(filled, good, base=base, prefix=prefix)
+    gates = (
+        judge_feasible(predicted, base=base, profile=profile, context_tokens=limit),
+        judge_tokens(train, spec.limits, context_tokens=limit, warnings=chat.warnings),
+    )
+    write_rows(context.out / "rows.parquet", rows)
+    _write_preview(context.out / "preview.jsonl", chat, train)
+    return Tokens(
+        gates=gates,
+        chat_template_hash=chat.hash,
+        rows=dict(Counter(row.split for row in rows)),
+        tokens=sum(len(row.ids) for row in train),
+        trained=sum(sum(row.trained) for row in train),
+        cut=sum(row.cut for row in train),
+        rows_cut=sum(row.cut > 0 for row in train),
+        rows_untrained=len(train) - len(good),
+        end_of_turn_missing=sum(not row.end_of_turn_ok for row in train),
+        reasoning_lost=sum(row.reasoning_lost > 0 for row in train),
+        shared_prefix=prefix,
+        estimate=predicted,
+    )
+
+
+def _shared_prefix(rows: Sequence[TokenRow]) -> int:
+    from tunesmith.tune.batches import Row, shared_prefix
+
+    def places(row: TokenRow) -> tuple[int, ...]:
+        return tuple(place for place, trained in enumerate(row.trained) if trained and place > 0)
+
+    return shared_prefix([Row(row.id, row.ids, places(row)) for row in rows])
+
+
+def _write_preview(path: Path, chat: Chat, train: Sequence[TokenRow]) -> None:
+    from tunesmith.tune.render import preview
+
+    lossy = [row for row in train[PREVIEWED:] if row.cut or row.problems or not row.end_of_turn_ok]
+    shown = [preview(chat, row) for row in [*train[:PREVIEWED], *lossy[:PREVIEWED]]]
+    files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in shown))
