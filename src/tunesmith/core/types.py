@@ -566,7 +566,16 @@ class Release(Artifact):
 
 
 class Interaction(Noun):
-    """One request in production: what was asked, what was answered, by which route, what the user did with it."""
+    """One request in production.
+
+    Fields:
+        id: of this interaction.
+        release: id of the release that answered.
+        request: the conversation that was sent; `answer` what came back.
+        route: which expert or fallback answered.
+        decision: what the user did with the answer; None where nobody said.
+        at: when it was asked, seconds since the epoch.
+    """
 
     id: str
     release: str
