@@ -30,7 +30,7 @@ def outcome(console: Console, result: dict[str, Any]) -> None:
     elif result["outcome"] == "stopped":
         console.print(f"[bold red]{say('STOPPED: a gate said no')}[/]")
     else:
-        console.print(f"[bold yellow]{say('The run ended early')}[/]: {result['outcome']}")
+        console.print(f"[bold yellow]{say('The run ended early')}[/]: {escape(result['outcome'] or 'still running')}")
 
 
 def _targets(result: dict[str, Any]) -> Table:
