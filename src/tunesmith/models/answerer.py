@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,10 @@ def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
     from peft import PeftModel
 
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+        with warnings.catch_warnings():
+            # peft 0.21 asks for a property that transformers 5.23 has renamed; nothing the user could mend.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         found = f"the adapter does not fit the model: {error}"
         raise UserError(Problem("adapter-misfit", found, "use the base it was trained on", str(folder))) from None
