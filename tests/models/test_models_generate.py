@@ -75,13 +75,9 @@ def test_rows_without_a_common_beginning_and_single_rows(models: dict[str, Any])
 
 def test_a_model_with_sliding_windows_is_computed_in_full_and_right(tmp_path: Path) -> None:
     """A window of 8 tokens: a prefix that every row sees whole would be wrong."""
-    window: dict[str, Any] = {
-        "use_sliding_window": True,
-        "sliding_window": 8,
-        "max_window_layers": 0,
-        "initializer_range": 0.3,
-    }
-    model, asked = load_model(tiny_model_folder(tmp_path, "qwen2", initializer_range=0.3, **window)), prompts(4)
+    window: dict[str, Any] = {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 0}
+    folder = tiny_model_folder(tmp_path, "qwen2", initializer_range=0.3, **window)
+    model, asked = load_model(folder), prompts(4)
     assert not can_share(model, asked[0])
     assert [one.ids for one in generate(model, asked, Generation(6))] == [alone(model, prompt, 6) for prompt in asked]
     options = [[[5, 6], [5, 7, 8]]] * 4
