@@ -13,7 +13,7 @@ from fakes import tiny_model_folder
 from tunesmith.models.generate import Generation, batches, generate
 from tunesmith.models.likelihood import Tree, option_likelihood, text_likelihood
 from tunesmith.models.load import load_model
-from tunesmith.models.prefix import attention, can_share, common_prefix, visible
+from tunesmith.models.prefix import PrefixMemory, attention, can_share, common_prefix, visible
 
 ARCHITECTURES = ["llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v3"]
 STOP = 2
@@ -75,8 +75,9 @@ def test_rows_without_a_common_beginning_and_single_rows(models: dict[str, Any])
 
 def test_a_model_with_sliding_windows_is_computed_in_full_and_right(tmp_path: Path) -> None:
     """A window of 8 tokens: a prefix that every row sees whole would be wrong."""
-    window = {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 0, "initializer_range": 0.3}
-    model, asked = load_model(tiny_model_folder(tmp_path, "qwen2", **window)), prompts(4)
+    window: dict[str, Any] = {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 0}
+    folder = tiny_model_folder(tmp_path, "qwen2", initializer_range=0.3, **window)
+    model, asked = load_model(folder), prompts(4)
     assert not can_share(model, asked[0])
     assert [one.ids for one in generate(model, asked, Generation(6))] == [alone(model, prompt, 6) for prompt in asked]
     options = [[[5, 6], [5, 7, 8]]] * 4
@@ -110,6 +111,23 @@ def test_the_shared_prompt_is_computed_once(models: dict[str, Any], monkeypatch:
     counted = count_tokens(model, monkeypatch)
     generate(model, asked, Generation(4, rows_at_once=2))
     assert sum(counted) == 56
+
+
+def test_a_remembered_prefix_is_not_computed_again(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """First call: prefix of 22, two rows of 2. Second: 20 of the 22 tokens are shared, two rows of 4 follow."""
+    model, draw, memory = models["qwen3"], random.Random(6), PrefixMemory()
+    prefix, other = words(draw, 22), words(draw, 40)
+    first, second = [[*prefix, 5, 6], [*prefix, 7, 8]], [[*prefix[:20], 9, 9, 5, 6], [*prefix[:20], 8, 8, 7, 8]]
+    expected = [[alone(model, prompt, 3) for prompt in asked] for asked in (first, second)]
+    can_share(model, prefix)
+    counted = count_tokens(model, monkeypatch)
+    how = Generation(3, frozenset({STOP}))
+    for asked, answers, tokens in ((first, expected[0], [22, 4]), (second, expected[1], [8])):
+        assert [one.ids for one in generate(model, asked, how, memory=memory)] == answers
+        assert counted[: len(tokens)] == tokens
+        counted.clear()
+    generate(model, [[*other, 5], [*other, 6]], how, memory=memory)
+    assert counted[0] == 40
 
 
 def test_finished_rows_leave_the_batch(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

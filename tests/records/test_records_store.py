@@ -218,6 +218,14 @@ def test_an_unreadable_record_is_named_and_hides_no_other_run(tmp_path: Path, te
     assert list(store.damaged()) == ["run-1"]
 
 
+def test_a_record_of_a_newer_tunesmith_is_not_called_damaged(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    manifest = make(store).file("artifact.json")
+    manifest.write_text(manifest.read_text().replace('"format": 1,', '"format": 2, "news": true,'))
+    with pytest.raises(CorruptArtifact, match="update tunesmith"):
+        store.find("run-1")
+
+
 def test_an_unknown_artifact_type_is_refused(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     manifest = make(store).file("artifact.json")

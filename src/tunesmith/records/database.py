@@ -2,7 +2,8 @@
 
 Only portable SQL is used, through SQLAlchemy's expression language. SQLite runs with a write-ahead log, foreign
 keys, full synchronisation (what was acknowledged survives a power cut) and a busy timeout, and every writing
-transaction begins with `BEGIN IMMEDIATE`, so that two processes queue instead of failing.
+transaction begins with `BEGIN IMMEDIATE`, so that two processes queue instead of failing. SQLite's log needs a disk of
+this machine; a home on a network drive, or one ledger for many machines, calls for PostgreSQL.
 """
 
 from __future__ import annotations

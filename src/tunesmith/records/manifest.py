@@ -7,13 +7,13 @@ import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from tunesmith import __version__
 from tunesmith.core import types
-from tunesmith.core.errors import CorruptArtifact
+from tunesmith.core.errors import CorruptArtifact, shorten
 from tunesmith.core.ids import canonical_json, content_id, digest_file, digest_folder
 from tunesmith.core.types import Artifact, Noun
 
@@ -38,6 +38,7 @@ class RunRecord(Noun):
     """One run of one stage: everything that is needed to say where an artifact comes from.
 
     Fields:
+        format: version of this form; raised when an older tunesmith could not read it.
         run: id of the run; `stage` the stage that ran.
         type: name of the artifact's class in `core.types`; `artifact` its id.
         inputs: ids of the artifacts it was made from.
@@ -49,7 +50,7 @@ class RunRecord(Noun):
         fields: the artifact's own fields, gates included; paths inside the home begin with `<home>`.
     """
 
-    format: int = 1
+    format: Literal[1] = 1
     run: str
     stage: str
     type: str
@@ -128,8 +129,14 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / MANIFEST
     try:
         return RunRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise _corrupt(folder, MANIFEST, str(error).partition("\n")[0]) from None
+    except OSError as error:
+        raise _corrupt(folder, MANIFEST, error.strerror or str(error)) from None
+    except ValidationError as error:
+        newer = [item["input"] for item in error.errors() if item["loc"] == ("format",)]
+        if newer:
+            message = f"{path}: its format is {shorten(newer[0])}, this tunesmith knows 1; update tunesmith to read it"
+            raise CorruptArtifact(message) from None
+        raise _corrupt(folder, MANIFEST, str(error).replace("\n", " ")) from None
 
 
 def open_artifact(folder: Path, record: RunRecord, home: Path) -> Artifact:
