@@ -162,9 +162,9 @@ class GateVerdict(Noun):
 
     @staticmethod
     def of(gate: str, reasons: list[Reason]) -> GateVerdict:
-        """The verdict that follows from reasons: failed if one failed, else unknown if one is, else passed."""
+        """The verdict that follows: failed if one reason failed, passed if there are reasons and all passed."""
         names = {reason.verdict for reason in reasons}
-        verdict: VerdictName = "failed" if "failed" in names else "unknown" if "unknown" in names else "passed"
+        verdict: VerdictName = "failed" if "failed" in names else "passed" if names == {"passed"} else "unknown"
         return GateVerdict(gate=gate, verdict=verdict, reasons=tuple(reasons))
 
 
