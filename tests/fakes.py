@@ -7,8 +7,11 @@ under a second to write and goes through the same code as a model of 70 billion 
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 CHAT_TEMPLATE = """\
 {%- if tools %}{{- '<|im_start|>system\\n' }}
@@ -139,3 +142,16 @@ _ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "deepseek_v2": ("DeepseekV2Config", {**_MLA, "topk_method": "greedy"}),
     "deepseek_v3": ("DeepseekV3Config", _MLA),
 }
+
+
+def block_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Let every attempt to connect a socket fail; the list that is returned collects the addresses asked for."""
+    asked: list[Any] = []
+
+    def refuse(_socket: Any, address: Any) -> None:
+        asked.append(address)
+        raise OSError(f"the network is blocked in this test, asked for {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    return asked

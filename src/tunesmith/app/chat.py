@@ -14,7 +14,9 @@ from tunesmith.core.types import Message
 def once(workshop: Workshop, project: Path, text: str, *, base: bool, at_most_tokens: int) -> dict[str, Any]:
     """One question, one answer, as plain JSON values."""
     with workshop.talk(project, base=base) as talk:
-        answer = talk.answerer.answer([[*talk.system, Message(role="user", content=text)]], at_most_tokens=at_most_tokens)
+        answer = talk.answerer.answer(
+            [[*talk.system, Message(role="user", content=text)]], at_most_tokens=at_most_tokens
+        )
     said: dict[str, Any] = answer[0].model_dump(mode="json")
     return {"model": "base" if base else "expert", "question": text, **said}
 

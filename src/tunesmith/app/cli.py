@@ -173,7 +173,11 @@ def chat(
     from tunesmith.app.chat import converse, once
 
     if say is not None:
-        _do(lambda w: once(w, project, say, base=base, at_most_tokens=at_most_tokens), as_json=as_json, show=pages.answer)
+        _do(
+            lambda w: once(w, project, say, base=base, at_most_tokens=at_most_tokens),
+            as_json=as_json,
+            show=pages.answer,
+        )
         return
     with listening() as sink:
         converse(Workshop(Events(sink)), project, base=base, at_most_tokens=at_most_tokens)
@@ -226,7 +230,9 @@ def doctor(as_json: Json = False) -> None:
 @app.command()
 def demo(
     recipe: Annotated[str, typer.Argument(help="A recipe.")] = "medical-coding",
-    sabotage: Annotated[bool, typer.Option("--sabotage", help="The same, spoiled on purpose; must be stopped.")] = False,
+    sabotage: Annotated[
+        bool, typer.Option("--sabotage", help="The same, spoiled on purpose; must be stopped.")
+    ] = False,
     folder: Annotated[Path | None, typer.Option(help="Where to make the project.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -248,7 +254,9 @@ def demo(
 @data_app.command()
 def preview(
     paths: Annotated[list[Path], typer.Argument(help="A project, or data files.")],
-    model: Annotated[str | None, typer.Option(help="Model whose tokens to show; default: the project's or SmolLM2.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model whose tokens to show; default: the project's or SmolLM2.")
+    ] = None,
     rows: Annotated[int, typer.Option(min=1, help="Rows to show of each file.")] = 3,
     as_json: Json = False,
 ) -> None:
@@ -287,7 +295,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 

@@ -30,7 +30,7 @@ def outcome(console: Console, result: dict[str, Any]) -> None:
     elif result["outcome"] == "stopped":
         console.print(f"[bold red]{say('STOPPED: a gate said no')}[/]")
     else:
-        console.print(f"[bold yellow]{say('The run ended early')}[/]: {result['outcome']}")
+        console.print(f"[bold yellow]{say('The run ended early')}[/]: {escape(result['outcome'] or 'still running')}")
 
 
 def _targets(result: dict[str, Any]) -> Table:
@@ -38,7 +38,11 @@ def _targets(result: dict[str, Any]) -> Table:
     for heading in ("target", "base model", "base by likelihood", "expert", "95 % interval", "verdict"):
         table.add_column(say(heading), justify="left" if heading in {"target", "verdict"} else "right")
     for row in result["targets"]:
-        threshold = f"{say('at least')} {row['at_least']:g}" if row["at_least"] is not None else f"{say('at most')} {row['at_most']:g}"
+        threshold = (
+            f"{say('at least')} {row['at_least']:g}"
+            if row["at_least"] is not None
+            else f"{say('at most')} {row['at_most']:g}"
+        )
         where = f" ({row['slice']})" if row.get("slice") else ""
         interval = f"{number(row['low'])} - {number(row['high'])}" if row["low"] is not None else "-"
         verdict = Text(say(row["verdict"]), style=_COLOUR.get(row["verdict"], ""))
@@ -54,17 +58,21 @@ def number(value: float | None) -> str:
 
 def _stages(console: Console, result: dict[str, Any]) -> None:
     parts = [
-        f"{s['stage']} {say('unchanged') if s['reused'] else format(s['seconds'], '.1f') + ' s'}" for s in result["stages"]
+        f"{s['stage']} {say('unchanged') if s['reused'] else format(s['seconds'], '.1f') + ' s'}"
+        for s in result["stages"]
     ]
     console.print(f"[dim]{escape(' | '.join(parts))} | {result['seconds']:.1f} s[/]", highlight=False)
 
 
 def _gate(console: Console, gate: dict[str, Any]) -> None:
+    """One line for a gate that passed; the reasons, too, for one that did not (the report has all of them)."""
     colour = _COLOUR[gate["verdict"]]
-    console.print(f"{say('gate')} {gate['gate']}: [{colour}]{say(gate['verdict'])}[/]", highlight=False)
+    count = f" [dim]({len(gate['reasons'])})[/]" if gate["verdict"] == "passed" else ""
+    console.print(f"{say('gate')} {gate['gate']}: [{colour}]{say(gate['verdict'])}[/]{count}", highlight=False)
     for reason in gate["reasons"]:
-        mark, style = {"passed": ("+", "dim"), "failed": ("x", "red"), "unknown": ("?", "yellow")}[reason["verdict"]]
-        console.print(f"  [{style}]{mark} {escape(reason['message'])}[/]", highlight=False)
+        if reason["verdict"] != "passed":
+            mark, style = ("x", "red") if reason["verdict"] == "failed" else ("?", "yellow")
+            console.print(f"  [{style}]{mark} {escape(reason['message'])}[/]", highlight=False)
     if gate["lowered"] and gate["verdict"] != "passed":
         console.print(f"  [yellow]{say('lowered to a warning')}: {escape(gate['lowered'])}[/]", highlight=False)
 
@@ -91,7 +99,13 @@ def runs(console: Console, result: list[dict[str, Any]]) -> None:
         gates = " ".join(f"{name}:{verdict}" for name, verdict in row["gates"].items())
         made = ", ".join(row["made"]) or say("unchanged")
         table.add_row(
-            row["session"], str(row["started"]), row["outcome"], str(row["exit_code"]), made, gates, f"{row['seconds']:.1f}"
+            row["session"],
+            str(row["started"]),
+            row["outcome"],
+            str(row["exit_code"]),
+            made,
+            gates,
+            f"{row['seconds']:.1f}",
         )
     console.print(table)
 
@@ -151,5 +165,7 @@ def ledger(console: Console, result: dict[str, Any]) -> None:
     """The ledger's records."""
     table = Table("seq", "at", "kind", "actor", "body")
     for entry in result["entries"]:
-        table.add_row(str(entry["seq"]), str(entry["at"]), entry["kind"], entry["actor"], escape(str(entry["body"])[:100]))
+        table.add_row(
+            str(entry["seq"]), str(entry["at"]), entry["kind"], entry["actor"], escape(str(entry["body"])[:100])
+        )
     console.print(table)

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
@@ -54,7 +63,11 @@ def say(event: Event) -> str:
         lines = [f"  gate {event.stage}: {_MARK[verdict['verdict']]}"]
         for reason in verdict["reasons"]:
             if reason["verdict"] != "passed":
-                lines.append(f"    [red]x[/] {_plain(reason['message'])}" if reason["verdict"] == "failed" else f"    [yellow]?[/] {_plain(reason['message'])}")
+                lines.append(
+                    f"    [red]x[/] {_plain(reason['message'])}"
+                    if reason["verdict"] == "failed"
+                    else f"    [yellow]?[/] {_plain(reason['message'])}"
+                )
         if verdict["lowered"] and verdict["verdict"] != "passed":
             lines.append(f"    lowered to a warning: {_plain(verdict['lowered'])}")
         return "\n".join(lines)
@@ -114,7 +127,11 @@ class Bars:
         key = (event.stage, event.message)
         if key not in self.tasks:
             self.tasks[key] = self.progress.add_task(
-                event.message, total=event.data.get("total"), stage=event.stage, unit=event.data.get("unit", ""), more=""
+                event.message,
+                total=event.data.get("total"),
+                stage=event.stage,
+                unit=event.data.get("unit", ""),
+                more="",
             )
         self.progress.update(self.tasks[key], completed=event.data["done"], total=event.data.get("total"))
 
@@ -155,4 +172,6 @@ class PlainLines:
         left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
         of = f" of {total}" if total else ""
         unit = event.data.get("unit", "")
-        self.console.print(f"  {event.stage}: {event.message} {done}{of} {unit}, {rate:.1f} {unit}/s{left}", highlight=False)
+        self.console.print(
+            f"  {event.stage}: {event.message} {done}{of} {unit}, {rate:.1f} {unit}/s{left}", highlight=False
+        )

@@ -180,4 +180,3 @@ class Workshop:
         from tunesmith.records.store import RunStore
 
         return RunStore(home, url=os.environ.get("TUNESMITH_RECORDS_URL"))
-

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tunesmith.core.errors import Problem, UserError
+
+_LEFT = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.(?P<kind>tmp|old)")
 
 
 def fsync_path(path: Path) -> None:
@@ -23,18 +26,18 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step: old content or new, at any instant.
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that replaces `path` in one step when the block ends well: old content or new, at any instant.
 
     Written beside the target, flushed, synced and renamed; the folder is synced last, so the
     rename survives a power cut. Parent folders are made as needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    temporary = _beside(path, "tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        with temporary.open("xb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -42,6 +45,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     fsync_path(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step, see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -58,13 +67,17 @@ def read_json(path: Path) -> Any:
     """The JSON value in `path` (UTF-8).
 
     Raises:
-        UserError: the file is missing or is not JSON; names file and line.
+        UserError: the file is missing, unreadable or not JSON; names file and line.
     """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(Problem("missing-file", "the file does not exist", path=str(path))) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(Problem("unreadable-file", error.strerror or str(error), path=str(path))) from None
+    except RecursionError:
+        raise UserError(Problem("broken-json", "not usable as JSON: nested too deeply", path=str(path))) from None
+    except ValueError as error:  # not JSON, not UTF-8, or a number with thousands of digits
         line = getattr(error, "lineno", None)
         raise UserError(Problem("broken-json", f"not JSON: {error}", path=str(path), line=line)) from None
 
@@ -73,41 +86,62 @@ def read_json(path: Path) -> Any:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """A temporary folder that becomes `target` when the block ends well, and vanishes otherwise.
 
-    `target` must not exist when the block ends, except as an older complete folder, which is then
-    moved aside and removed after the new one stands. Every file is synced before the rename.
+    Every file is synced before the rename. An older `target` is moved aside first and removed after the new
+    one stands; a kill in the moment between leaves it aside, and `sweep_temporary` puts it back.
 
     Example:
         with atomic_folder(root / "snap-01") as folder:
             write_json(folder / "artifact.json", {...})
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    temporary, old = _beside(target, "tmp"), _beside(target, "old")
+    temporary.mkdir()
     try:
         yield temporary
         for path in temporary.rglob("*"):
             fsync_path(path)
         fsync_path(temporary)
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-            target.rename(old / "old")
-            temporary.rename(target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(target)
+            target.rename(old)
+        temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise
     fsync_path(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def sweep_temporary(folder: Path) -> list[Path]:
-    """Remove what a killed writer left in `folder` (`.*.tmp`, `.*.old`); returns what was removed."""
+def sweep_temporary(folder: Path, *, of: str | None = None) -> list[Path]:
+    """Clear what killed writers left in `folder`; returns what was removed.
+
+    An older folder that was moved aside is put back where its successor never arrived. Only safe while no
+    writer is at work there.
+
+    Args:
+        folder: where the targets of `atomic_file` and `atomic_folder` lie.
+        of: only what was left of the target with this name; None: of any.
+    """
     if not folder.is_dir():
         return []
-    left = [p for p in folder.iterdir() if p.name.startswith(".") and p.suffix in {".tmp", ".old"}]
-    for path in left:
+    removed = []
+    for path in sorted(folder.iterdir()):
+        match = _LEFT.fullmatch(path.name)
+        if match is None or of not in (None, match["target"]):
+            continue
+        target = folder / match["target"]
+        if match["kind"] == "old" and not target.exists():
+            path.rename(target)
+            continue
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    return left
+        removed.append(path)
+    return removed
+
+
+def _beside(target: Path, kind: str) -> Path:
+    """A name beside `target` that nobody else uses; made plainly, so that the user's umask holds for it."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(6)}.{kind}")
 
 
 def resolve_under(root: Path, path: str | Path) -> Path:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.core.types import Example, GateVerdict, Reason, Split
+from tunesmith.core.types import Example, GateVerdict, Reason, Snapshot, Split
 from tunesmith.data.spec import DataSpec, Limits
 
 GATE = "G1"
@@ -14,29 +14,22 @@ CHOSEN_DROPS = ("exact-duplicate", "near-duplicate", "over-cap")
 """Drops that the user's settings ask for; they do not count against `limits.dropped`."""
 
 
-def judge(
-    spec: DataSpec,
-    *,
-    rows_in: int,
-    examples: Sequence[Example],
-    dropped: Mapping[str, int],
-    leakage: Mapping[str, Any],
-    labels: Sequence[str],
-) -> GateVerdict:
+def judge(spec: DataSpec, snapshot: Snapshot, *, examples: Sequence[Example], labels: Sequence[str]) -> GateVerdict:
     """The verdict with all its reasons, the passed ones too.
 
     Args:
         spec: the section with its limits.
-        rows_in: rows read.
+        snapshot: the counts and what `leak.leakage` found.
         examples: rows kept, with their splits.
-        dropped: reason -> rows.
-        leakage: what `leak.leakage` found.
         labels: closed set of answers, empty if open.
     """
-    reasons = [_leak(leakage, spec.limits), _dropped(rows_in, dropped, spec.limits)]
-    reasons.append(_unknown_labels(rows_in, dropped, spec.limits))
-    reasons.append(_empty_splits(spec, examples))
-    reasons.append(_test_rows(examples, spec.limits))
+    reasons = [
+        _leak(snapshot.leakage, spec.limits),
+        _dropped(snapshot, spec.limits),
+        _unknown_labels(snapshot, spec.limits),
+        _empty_splits(spec, snapshot),
+        _test_rows(snapshot, spec.limits),
+    ]
     if labels:
         reasons.append(_label_coverage(examples, labels))
     return GateVerdict.of(GATE, reasons)
@@ -47,40 +40,43 @@ def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:
 
 
 def _leak(leakage: Mapping[str, Any], limits: Limits) -> Reason:
-    told, good = [], True
-    for split in ("test", "valid"):
-        found = leakage[split]
-        near_share = found["near_share"] or 0.0
-        good = good and found["exact_share"] <= limits.leak and near_share <= limits.near_leak
-        if found["rows"]:
-            leaked = found["exact"] + (found["near"] or 0)
-            told.append(f"{leaked:,} of {found['rows']:,} {split} rows ({leaked / found['rows']:.1%})")
-    pairs = [pair for split in ("test", "valid") for pair in leakage[split]["pairs"]]
-    first = f": {pairs[0]['row']} is {pairs[0]['train']}" if pairs else ""
-    message = f"{' and '.join(told) or 'no held-out rows'} also stand in the training split{first}"
-    allowed = {"leak": limits.leak, "near_leak": limits.near_leak}
-    return _reason("train-test-leak", message, good, limits=allowed, **leakage)
+    held = [leakage[split] for split in ("test", "valid")]
+    good = all(f["exact_share"] <= limits.leak and (f["near_share"] or 0.0) <= limits.near_leak for f in held)
+    told = [_leak_told(split, leakage[split]) for split in ("test", "valid") if leakage[split]["rows"]]
+    pairs = [pair for found in held for pair in found["pairs"][:3]]
+    first = "; ".join(f"{pair['row']} and {pair['train']} ({pair['match']})" for pair in pairs[:3])
+    message = f"{' and '.join(told) or 'no held-out rows'} also stand in the training split" + (
+        f": {first}" * bool(first)
+    )
+    return _reason(
+        "train-test-leak", message, good, limits={"leak": limits.leak, "near_leak": limits.near_leak}, **leakage
+    )
 
 
-def _dropped(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:
-    lost = {reason: n for reason, n in dropped.items() if reason not in CHOSEN_DROPS}
+def _leak_told(split: str, found: Mapping[str, Any]) -> str:
+    near = f", {found['near']:,} more ({found['near_share']:.1%}) nearly," if found["near"] else ""
+    return f"{found['exact']:,} of {found['rows']:,} {split} rows ({found['exact_share']:.1%}){near}"
+
+
+def _dropped(snapshot: Snapshot, limits: Limits) -> Reason:
+    lost = {reason: n for reason, n in snapshot.dropped.items() if reason not in CHOSEN_DROPS}
     total = sum(lost.values())
-    share = total / rows_in if rows_in else 0.0
-    message = f"{total:,} of {rows_in:,} rows ({share:.1%}) were dropped, the limit is {limits.dropped:.1%}"
+    share = total / snapshot.rows_in
+    message = f"{total:,} of {snapshot.rows_in:,} rows ({share:.1%}) were dropped, the limit is {limits.dropped:.1%}"
     return _reason("dropped-rows", message, share <= limits.dropped, dropped=lost, limit=limits.dropped)
 
 
-def _unknown_labels(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:
-    rows = dropped.get("unknown-label", 0)
-    share = rows / rows_in if rows_in else 0.0
-    message = f"{rows:,} of {rows_in:,} rows ({share:.1%}) had an answer outside the labels"
+def _unknown_labels(snapshot: Snapshot, limits: Limits) -> Reason:
+    rows = snapshot.dropped.get("unknown-label", 0)
+    share = rows / snapshot.rows_in
+    message = f"{rows:,} of {snapshot.rows_in:,} rows ({share:.1%}) had an answer outside the labels"
     good = share <= limits.unknown_labels
     return _reason("unknown-labels", message, good, rows=rows, limit=limits.unknown_labels)
 
 
-def _empty_splits(spec: DataSpec, examples: Sequence[Example]) -> Reason:
+def _empty_splits(spec: DataSpec, snapshot: Snapshot) -> Reason:
     """Training and test are always needed; validation only where the splitter was asked for one."""
-    rows = Counter(example.split for example in examples)
+    rows = snapshot.splits
     split_here = any(not use.settings.get("split") for use in spec.sources)
     needed: list[Split] = ["train", "test"]
     if split_here and spec.split.valid > 0:
@@ -91,8 +87,8 @@ def _empty_splits(spec: DataSpec, examples: Sequence[Example]) -> Reason:
     return _reason("empty-split", message, not empty, empty=empty)
 
 
-def _test_rows(examples: Sequence[Example], limits: Limits) -> Reason:
-    rows = sum(example.split == "test" for example in examples)
+def _test_rows(snapshot: Snapshot, limits: Limits) -> Reason:
+    rows = snapshot.splits["test"]
     enough = rows >= limits.test_rows
     message = f"{rows:,} test rows, at least {limits.test_rows:,} are wanted to judge by"
     evidence = {"rows": rows, "limit": limits.test_rows}

@@ -17,7 +17,9 @@ _READ = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt")
 
 def model_files(folder: Path) -> list[Path]:
     """The files of a model folder that loading can read, sorted: config, tokeniser, template, weights."""
-    return sorted({path for pattern in _READ for path in folder.glob(pattern) if path.is_file() and path.name != MANIFEST})
+    return sorted(
+        {path for pattern in _READ for path in folder.glob(pattern) if path.is_file() and path.name != MANIFEST}
+    )
 
 
 def model_digests(folder: Path, cache: Path) -> dict[str, str]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.events import Events
 from tunesmith.core.files import atomic_folder, write_json
+from tunesmith.models.fetch import free_bytes
 from tunesmith.models.safety import INDEX, SINGLE, weight_files
 
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
-_WANTED = ["*.json", "model*.safetensors", "*.jinja", "tokenizer.model", "merges.txt", "LICENSE*"]
+_WANTED = ("*.json", "model*.safetensors", "*.jinja", "tokenizer.model", "merges.txt", "LICENSE*")
 _TRUE = {"1", "on", "yes", "true"}
 
 
@@ -72,12 +75,17 @@ def download(hub_id: str, revision: str | None, *, events: Events) -> HubModel:
 
     events.tell("note", "model", f"asking the hub for {hub_id} (you named it; set HF_HUB_OFFLINE=1 to forbid this)")
     try:
-        found = HfApi().model_info(hub_id, revision=revision, timeout=30)
-        names = [file.rfilename for file in found.siblings or []]
-        if SINGLE not in names and INDEX not in names:
-            hint = "choose a version of this model with safetensors"
-            raise UserError(Problem("missing-weights", f"'{hub_id}' has no safetensors", hint, "model.use"))
-        folder = snapshot_download(hub_id, revision=found.sha, allow_patterns=_WANTED, ignore_patterns=["*/*"])
+        found = HfApi().model_info(hub_id, revision=revision, timeout=30, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in found.siblings or []}
+        if problem := _unwanted(hub_id, sizes):
+            raise UserError(problem)
+        folder = snapshot_download(
+            hub_id,
+            revision=found.sha,
+            cache_dir=hub_cache(),
+            allow_patterns=list(_WANTED),
+            ignore_patterns=["*/*"],
+        )
     except UserError:
         raise
     except Exception as error:  # the hub's client raises errors of several libraries; all mean the same to the user
@@ -85,6 +93,20 @@ def download(hub_id: str, revision: str | None, *, events: Events) -> HubModel:
         hint = "check name and network, or copy the model's folder here and name it in model.use"
         raise UserError(Problem("cannot-fetch", message, hint, "model.use", value=hub_id)) from None
     return HubModel(Path(folder), str(found.sha))
+
+
+def _unwanted(hub_id: str, sizes: Mapping[str, int]) -> Problem | None:
+    """Why a model with these files (name -> bytes) is not downloaded; None if it is."""
+    if SINGLE not in sizes and INDEX not in sizes:
+        hint = "choose a version of this model with safetensors"
+        return Problem("missing-weights", f"'{hub_id}' has no safetensors", hint, "model.use")
+    wanted = sum(size for name, size in sizes.items() if "/" not in name and any(fnmatch(name, w) for w in _WANTED))
+    if wanted > free_bytes(hub_cache()):
+        message = f"'{hub_id}' takes {wanted / 1e9:.1f} GB, {free_bytes(hub_cache()) / 1e9:.1f} GB are free"
+        return Problem(
+            "disk-full", message, f"free space on the disk of {hub_cache()}, or set HF_HUB_CACHE", "model.use"
+        )
+    return None
 
 
 def without_code(model: HubModel, target: Path, *, events: Events) -> Path:

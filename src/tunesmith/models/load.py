@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.core.errors import Problem, UserError, did_you_mean, shorten
 from tunesmith.core.events import Events
+from tunesmith.core.files import read_json
 from tunesmith.models import catalog, hub, unpack
 from tunesmith.models.catalog import Entry
 from tunesmith.models.digests import MANIFEST, intact, remembered
@@ -101,10 +102,30 @@ def resolve(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
     Raises:
         UserError: it cannot be found or brought, or the folder is unsafe or incomplete - all problems at once.
     """
+    what = named(spec, root)
+    if isinstance(what, Entry) and (problem := quantised_problem(what.name, what.weights)):
+        raise UserError(problem)
     found = locate(spec, root) or _bring(spec, root, events)
     if problems := folder_problems(found.path):
         raise UserError(problems)
+    method = (read_json(found.path / "config.json").get("quantization_config") or {}).get("quant_method")
+    if problem := quantised_problem(spec.use, str(method or "")):
+        raise UserError(problem)
     return found
+
+
+def quantised_problem(name: str, weights: str) -> Problem | None:
+    """Why a model whose weights are published in the format `weights` cannot be tuned; None where they can.
+
+    Quantised weights carry no gradient. They are not unpacked in passing: an adapter that was learnt on them and
+    merged into other weights would be another model than the one that was measured.
+    """
+    if weights in ("", "bfloat16", "float16", "float32"):
+        return None
+    hint = "convert it to bfloat16 and name that folder, or choose a version with full weights"
+    return Problem(
+        "quantised-weights", f"'{name}' has quantised weights ({weights}), which cannot be tuned", hint, "model.use"
+    )
 
 
 def folder_problems(folder: Path) -> list[Problem]:
@@ -185,7 +206,11 @@ def _bring(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
         return _from_hub(spec, what, None, events)
     if what.asset is None or spec.revision is not None:
         return _from_hub(spec, what.hub, what, events)
-    file = fetch_asset(what.asset, cache, events=events)
+    try:
+        file = fetch_asset(what.asset, cache, events=events)
+    except UserError as error:
+        other = f"; or take it from the hub: {{use: {what.name}, revision: main}}"
+        raise UserError(replace(problem, hint=problem.hint + other) for problem in error.problems) from None
     target = unpack.unpacked_path(what.asset.sha256, cache)
     folder = unpack.unpack(file, target, loss_below=unpack.GUARD_LOSS, events=events)
     return ResolvedModel(spec.use, folder, what.asset.sha256, "package", what)

@@ -15,7 +15,7 @@ from tunesmith.models import catalog, hub
 from tunesmith.models.catalog import Entry
 from tunesmith.models.digests import model_digests, remembered
 from tunesmith.models.fetch import cache_folder
-from tunesmith.models.load import ResolvedModel, at_hand, folder_problems, locate, named, resolve
+from tunesmith.models.load import ResolvedModel, at_hand, folder_problems, locate, named, quantised_problem, resolve
 from tunesmith.models.spec import ModelSpec
 
 NAME = "model"
@@ -33,6 +33,8 @@ def check(spec: ModelSpec, root: Path) -> list[Problem]:
         what = named(spec, root)
     except UserError as error:
         return list(error.problems)
+    if isinstance(what, Entry) and (problem := quantised_problem(what.name, what.weights)):
+        return [problem]
     if found is not None:
         return folder_problems(found.path)
     if isinstance(what, Entry) and what.asset and spec.revision is None:
@@ -88,7 +90,8 @@ def settle(spec: ModelSpec, events: Events) -> ModelSpec:
     """
     if spec.use != AUTO:
         return spec
-    here = [entry for entry in catalog.entries() if at_hand(entry)]
+    full = (entry for entry in catalog.entries() if quantised_problem(entry.name, entry.weights) is None)
+    here = [entry for entry in full if at_hand(entry)]
     if not here:
         hint = "tunesmith fetch smollm2-135m-instruct, or name a model, a folder or a file"
         raise UserError(Problem("no-model", "auto: no catalog model is on this machine", hint, "model.use"))

@@ -20,7 +20,9 @@ def export(project: Project, store: RunStore, to: Path) -> Path:
     from tunesmith.tune.export import merge
 
     if to.exists():
-        raise UserError(Problem("folder-exists", f"'{to}' exists", "name a folder that does not exist yet", path=str(to)))
+        raise UserError(
+            Problem("folder-exists", f"'{to}' exists", "name a folder that does not exist yet", path=str(to))
+        )
     checkpoint = last_made(project, store, "tune")
     with atomic_folder(to) as folder:
         merge(checkpoint, folder)

@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.core.errors import UserError
+from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.events import Events
 from tunesmith.core.types import Drop, Example
 from tunesmith.project.file import FILE_NAME, load
@@ -23,14 +23,15 @@ def preview(paths: Sequence[Path], *, model: str | None, rows: int, events: Even
 
     Args:
         paths: project folders, project files, or data files in any conversation format.
-        model: catalog name, folder or hub id whose tokeniser and template are used; None: the project's own, or SmolLM2.
+        model: catalog name, folder or hub id whose tokeniser and template are used; None: the project's, or SmolLM2.
         rows: rows of each file to show; `total` counts all of them.
         events: where to tell what happens.
 
     Raises:
         UserError: a file cannot be used; what is wrong with all files is told at once.
     """
-    shown, problems = [], []
+    shown: list[dict[str, Any]] = []
+    problems: list[Problem] = []
     for path in paths:
         try:
             shown.append(_one(path, model, rows, events))
@@ -72,7 +73,7 @@ def _one(path: Path, model: str | None, rows: int, events: Events) -> dict[str, 
 
 def _of_project(path: Path) -> Iterator[Example | Drop]:
     """What the project's sources give, before cleaning and splitting."""
-    from tunesmith.data.stage import SOURCES
+    from tunesmith.data.intake import SOURCES
 
     project = load(path)
     for index, use in enumerate(project.spec.data.sources):
@@ -81,7 +82,7 @@ def _of_project(path: Path) -> Iterator[Example | Drop]:
 
 
 def _of_file(path: Path) -> Iterator[Example | Drop]:
-    from tunesmith.data.stage import SOURCES
+    from tunesmith.data.intake import SOURCES
 
     source = SOURCES.build({"use": "conversations", "path": str(path.resolve())}, where=str(path))
     yield from source.read(path.resolve().parent, ())
@@ -104,7 +105,10 @@ def _row(chat: Chat, example: Example, context: int | None) -> dict[str, Any]:
 
 
 def _pieces(chat: Chat, rendered: Rendered, kept: int) -> Iterator[dict[str, Any]]:
-    marked = [(i, trained, place >= kept) for place, (i, trained) in enumerate(zip(rendered.ids, rendered.trained, strict=True))]
+    marked = [
+        (i, trained, place >= kept)
+        for place, (i, trained) in enumerate(zip(rendered.ids, rendered.trained, strict=True))
+    ]
     for (trained, cut), group in groupby(marked, key=lambda token: token[1:]):
         ids = [token[0] for token in group]
         yield {"text": chat.tokenizer.decode(ids), "tokens": len(ids), "trained": trained, "cut": cut}

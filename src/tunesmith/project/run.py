@@ -48,6 +48,13 @@ class Outcome:
         return tuple(v for v in self.verdicts if v.stops)
 
     @property
+    def word(self) -> str:
+        """`stopped` by a gate, `passed` to the end of the trunk, or `unfinished` where the run was to end earlier."""
+        if self.stopped:
+            return "stopped"
+        return "passed" if len(self.artifacts) == len(TRUNK) else "unfinished"
+
+    @property
     def exit_code(self) -> int:
         """0 if every gate passed (or was lowered), 3 if one stops the run."""
         return EXIT_GATE if self.stopped else EXIT_PASSED
@@ -80,10 +87,8 @@ class Runner:
                 stops = [v for v in self.verdicts if v.stops]
                 if (stops and not keep_going) or stage.name == until:
                     break
-            outcome = Outcome(
-                session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused)
-            )
-            self._end(session, outcome.exit_code, "stopped" if outcome.stopped else "passed")
+            outcome = Outcome(session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused))
+            self._end(session, outcome.exit_code, outcome.word)
         return outcome
 
     @contextmanager
@@ -158,12 +163,13 @@ class Runner:
             spec=spec.model_dump(mode="json"),
             code=stage.sources(),
             work=work,
+            again=self.fresh,
         )
-        self.store.drop_scratch(run)
         return artifact
 
     def _warn_of_changes(self, stage: Stage, run: str) -> None:
-        was, now = self.store.record(run).code, stage.sources()
+        record = self.store.record(run)
+        was, now = record.code if record else {}, stage.sources()
         changed = sorted(name for name in {*was, *now} if was.get(name) != now.get(name))
         if changed:
             listed = ", ".join(changed[:3]) + (" ..." if len(changed) > 3 else "")

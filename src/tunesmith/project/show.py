@@ -8,7 +8,8 @@ from typing import Any
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.types import Report
 from tunesmith.project.file import Project
-from tunesmith.records.store import RunStore, SessionRecord
+from tunesmith.records.sessions import SessionRecord
+from tunesmith.records.store import RunStore
 
 
 def show(project: Project, store: RunStore) -> dict[str, Any]:

@@ -27,7 +27,9 @@ class ProjectSpec(Section):
     """A whole project file."""
 
     schema_: Literal[1] = Field(1, alias="schema", description="version of this file format")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, dot, dash, underscore")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, dot, dash, underscore"
+    )
     seed: int = Field(0, ge=0, description="seed of sampling, splitting, data order and initial weights")
     profile: ProfileSpec = Field(description="the business goal in numbers")
     model: ModelSpec = Field(description="the base model")

@@ -63,10 +63,10 @@ def _line_of(raw: bytes, number: int, place: str) -> Line | Drop:
 
 
 def _skip_line(file: BinaryIO) -> int:
-    """Read to the end of the line in pieces; the number of bytes that were skipped."""
+    """Read to the end of the line in pieces; the number of bytes that were skipped, without the line's end."""
     skipped = 0
     while piece := file.readline(_SKIP_BYTES):
-        skipped += len(piece)
+        skipped += len(piece.rstrip(b"\n"))
         if piece.endswith(b"\n"):
             break
     return skipped

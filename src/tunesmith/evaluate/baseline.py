@@ -1,0 +1,36 @@
+"""Stage `baseline`: what the base model says before any training; asked once for all experts of the base."""
+
+from __future__ import annotations
+
+import time
+
+from tunesmith.core.protocols import Context
+from tunesmith.core.types import Base, Baseline, Profile, Snapshot
+from tunesmith.evaluate.asking import ask, held_out
+from tunesmith.evaluate.retention import ask_general
+from tunesmith.evaluate.rows import write_lines
+from tunesmith.evaluate.spec import EvaluateSpec, check
+
+__all__ = ["NAME", "VERSION", "check", "run"]
+
+NAME = "baseline"
+VERSION = "1"
+
+
+def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot, context: Context) -> Baseline:
+    """Ask the base model the held-out rows, the likelihood of every label, and the general suite.
+
+    Files: `answers.jsonl` (free answers, label likelihoods, lone requests), `general.jsonl`.
+    """
+    began = time.monotonic()
+    examples, left_out = held_out(snapshot, spec, seed=context.seed)
+    if left_out:
+        context.events.tell("note", NAME, f"{left_out} held-out rows are not asked (at_most_rows: {spec.at_most_rows})")
+    with context.open(base) as answerer:
+        asked = ask(
+            answerer, examples, spec=spec, profile=profile, events=context.events, stage=NAME, seed=context.seed
+        )
+        general = ask_general(answerer, spec.retention, languages=profile.languages, events=context.events, stage=NAME)
+    asked.write(context.out / "answers.jsonl")
+    write_lines(context.out / "general.jsonl", general.records())
+    return Baseline(answers=len(asked.free), seconds=time.monotonic() - began)

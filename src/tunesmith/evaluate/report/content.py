@@ -1,0 +1,262 @@
+"""What the report says, as plain JSON values; the page only draws it."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tunesmith import __version__
+from tunesmith.core.types import (
+    Answer,
+    Base,
+    Checkpoint,
+    Expert,
+    GateVerdict,
+    Profile,
+    Report,
+    Snapshot,
+    Tokens,
+)
+from tunesmith.evaluate.asking import Asked
+from tunesmith.evaluate.measuring import Sides, main_measure
+from tunesmith.evaluate.retention import General
+from tunesmith.evaluate.rows import Row, read_lines
+from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
+
+_SCORER_OF = {"rouge_l": "rouge", "bleu": "bleu", "exact_match": "exact_match", "terminology": "terminology"}
+_LONGEST_TEXT = 1200
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything the report tells of, besides the Report itself: inputs, scored rows, what both models said."""
+
+    base: Base
+    profile: Profile
+    snapshot: Snapshot
+    tokens: Tokens
+    checkpoint: Checkpoint
+    expert: Expert
+    sides: Sides
+    ours: tuple[Asked, General]
+    theirs: tuple[Asked, General]
+
+
+def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> dict[str, Any]:
+    """The whole report as JSON values (no NaN, no infinity)."""
+    main = main_measure(spec, story.profile)
+    examples = joined(story.sides, main)
+    return {
+        "schema": 1,
+        "title": story.profile.problem,
+        "base": story.base.name,
+        "language": story.profile.languages[0] if story.profile.languages else "en",
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "run": run,
+        "verdict": GateVerdict.of("all", [r for gate in report.gates for r in gate.reasons]).verdict,
+        "gates": [gate.model_dump(mode="json") for gate in report.gates],
+        "targets": list(report.targets),
+        "main": main,
+        "rows": len(story.sides.expert),
+        "measures": [measure.model_dump(mode="json") for measure in report.measures],
+        "about": {name: info.about for name, info in MEASURES.items()},
+        "curves": curves(story.checkpoint),
+        "calibration": {
+            "expert": reliability(story.sides.expert_labels),
+            "base_fair": reliability(story.sides.base_fair),
+        },
+        "latency_ms": {"expert": _times(story.sides.expert_alone), "base": _times(story.sides.base_alone)},
+        "changes": dict(Counter(example["change"] for example in examples)),
+        "examples": chosen(examples, spec.examples),
+        "unscored": unscored(story),
+        "provenance": provenance(report, story),
+        "notes": list(report.notes),
+    }
+
+
+def curves(checkpoint: Checkpoint) -> list[dict[str, Any]]:
+    """The points of `curves.jsonl` (step, loss, lr, ...); empty where the checkpoint has no such file."""
+    if checkpoint.folder is None or not checkpoint.file("curves.jsonl").is_file():
+        return []
+    return read_lines(checkpoint.file("curves.jsonl"))
+
+
+def reliability(rows: Sequence[Row]) -> list[dict[str, float]]:
+    """Per bin of confidence that holds a row: mean confidence, share right, number of rows."""
+    bins: dict[int, list[tuple[float, float]]] = {}
+    for row in rows:
+        right = row.scores["label"].value if "label" in row.scores else None
+        if row.answer.confidence is not None and right is not None:
+            place = min(int(row.answer.confidence * _BINS), _BINS - 1)
+            bins.setdefault(place, []).append((row.answer.confidence, right))
+    return [
+        {
+            "confidence": sum(c for c, _ in found) / len(found),
+            "right": sum(r for _, r in found) / len(found),
+            "n": len(found),
+        }
+        for _, found in sorted(bins.items())
+    ]
+
+
+def _times(rows: Sequence[Row]) -> list[float]:
+    return sorted(1000 * row.answer.usage.seconds for row in rows if row.answer.usage.seconds > 0)
+
+
+# -- examples -------------------------------------------------------------------------------------------
+
+
+def joined(sides: Sides, main: str) -> list[dict[str, Any]]:
+    """One record per held-out row with both answers, their scores, and how it changed.
+
+    `change` is `better`, `worse`, `right` (as right as before) or `wrong` (as wrong as before), by the scorer of the
+    main measure; `unscored` where one of the two could not be scored.
+    """
+    scorer = _SCORER_OF.get(main, "label" if sides.expert and "label" in sides.expert[0].scores else "exact_match")
+    base = {row.example.id: row for row in sides.base}
+    fair = {row.example.id: row for row in sides.base_fair}
+    return [_record(row, base.get(row.example.id), fair.get(row.example.id), scorer) for row in sides.expert]
+
+
+def _record(row: Row, base: Row | None, fair: Row | None, scorer: str) -> dict[str, Any]:
+    ours = _value(row, scorer)
+    theirs = _value(base, scorer)
+    users = [message.content for message in row.example.prompt if message.role == "user"]
+    return {
+        "id": row.example.id,
+        "place": row.example.place,
+        "group": row.example.group,
+        "attributes": row.example.attributes,
+        "prompt": users[-1] if users else "",
+        "reference": row.example.reference,
+        "base": _said(base.answer if base else None),
+        "base_fair": fair.predicted if fair else None,
+        "expert": _said(row.answer),
+        "scores": {"base": _scores(base), "expert": _scores(row)},
+        "gain": ours - theirs if ours is not None and theirs is not None else None,
+        "change": _change(ours, theirs),
+    }
+
+
+def _value(row: Row | None, scorer: str) -> float | None:
+    return row.scores[scorer].value if row is not None and scorer in row.scores else None
+
+
+def _change(ours: float | None, theirs: float | None) -> str:
+    if ours is None or theirs is None:
+        return "unscored"
+    if abs(ours - theirs) < 1e-9:
+        return "right" if ours >= 1.0 else "wrong"
+    return "better" if ours > theirs else "worse"
+
+
+def _said(answer: Answer | None) -> dict[str, Any] | None:
+    if answer is None:
+        return None
+    return {
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "stop": answer.stop,
+        "confidence": answer.confidence,
+        "tokens": answer.usage.answer_tokens,
+    }
+
+
+def _scores(row: Row | None) -> dict[str, Any]:
+    return {} if row is None else {name: score.model_dump(mode="json") for name, score in row.scores.items()}
+
+
+def chosen(examples: Sequence[Mapping[str, Any]], number: int) -> list[dict[str, Any]]:
+    """At most `number` examples, a fair part of each kind of change, the largest changes first; texts shortened."""
+    kinds = ("worse", "wrong", "better", "unscored", "right")
+    piles = {
+        kind: sorted((e for e in examples if e["change"] == kind), key=lambda e: -abs(e["gain"] or 0.0))
+        for kind in kinds
+    }
+    taken: list[dict[str, Any]] = []
+    while len(taken) < number and any(piles.values()):
+        for kind in kinds:
+            if piles[kind] and len(taken) < number:
+                taken.append(_shortened(piles[kind].pop(0)))
+    return sorted(taken, key=lambda e: kinds.index(e["change"]))
+
+
+def _shortened(example: Mapping[str, Any]) -> dict[str, Any]:
+    copy = {**example, "prompt": _short(example["prompt"]), "reference": _short(example["reference"])}
+    for side in ("base", "expert"):
+        if copy[side] is not None:
+            copy[side] = {**copy[side], "text": _short(copy[side]["text"])}
+    return copy
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} … ({len(text)} letters)"
+
+
+# -- what it rests on -------------------------------------------------------------------------------------
+
+
+def unscored(story: Story) -> list[dict[str, Any]]:
+    """Every answer that a scorer could not judge, counted by model, scorer and reason."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for model, rows in (("expert", story.sides.expert), ("base", story.sides.base)):
+        for row in rows:
+            for name, score in row.scores.items():
+                if score.value is None:
+                    counts[model, name, score.unscored or "unscored"] += 1
+    for model, (_, general) in (("expert", story.ours), ("base", story.theirs)):
+        if general.unscored:
+            counts[model, "general suite", "likelihood-not-finite"] += len(general.unscored)
+    return [{"model": m, "scorer": s, "reason": r, "rows": n} for (m, s, r), n in sorted(counts.items())]
+
+
+def provenance(report: Report, story: Story) -> dict[str, dict[str, Any]]:
+    """Ids, revisions, hashes, seeds, versions and counts: what it takes to do it again and to see that it was this."""
+    base, checkpoint, snapshot, tokens = story.base, story.checkpoint, story.snapshot, story.tokens
+    return {
+        "model": {
+            "base": base.name,
+            "base revision": base.revision,
+            "base digest": base.digest,
+            "architecture": base.architecture,
+            "parameters": base.parameters,
+            "licence": base.licence or "unknown",
+            "chat template": checkpoint.chat_template_hash,
+            "chat template of the answers": story.expert.chat_template_hash,
+        },
+        "artifacts": {
+            "base": base.id,
+            "profile": story.profile.id,
+            "snapshot": snapshot.id,
+            "tokens": tokens.id,
+            "checkpoint": checkpoint.id,
+            "expert": story.expert.id,
+        },
+        "training": {
+            "strategy": checkpoint.strategy,
+            "trained weights": checkpoint.trainable,
+            "steps": checkpoint.steps,
+            "epochs": round(checkpoint.epochs, 3),
+            "seeds": list(report.seeds),
+            "seconds": round(checkpoint.seconds, 1),
+            "tokens per second": round(checkpoint.tokens_per_second, 1),
+            "peak memory GB": round(checkpoint.peak_memory_gb, 2),
+        },
+        "data": {
+            "rows read": snapshot.rows_in,
+            "rows kept": snapshot.kept,
+            "dropped": snapshot.dropped,
+            "splits": snapshot.splits,
+            "groups": snapshot.groups,
+            "leakage": snapshot.leakage,
+            "training tokens": tokens.tokens,
+            "trained tokens": tokens.trained,
+            "cut tokens": tokens.cut,
+        },
+        "software": {"tunesmith": __version__, "python": platform.python_version(), **checkpoint.versions},
+    }

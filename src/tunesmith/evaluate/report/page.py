@@ -1,0 +1,83 @@
+"""Writing the report: JSON for programs, one HTML file for people that opens without a network."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.files import write_json, write_text
+from tunesmith.evaluate.measuring import Sides
+from tunesmith.evaluate.report.content import joined
+from tunesmith.evaluate.report.plots import figures
+from tunesmith.evaluate.rows import write_lines
+from tunesmith.evaluate.wording import figure
+
+LANGUAGES = ("en", "zh")
+
+
+def write_report(folder: Path, found: dict[str, Any], sides: Sides) -> None:
+    """Write `report.json`, `report.html` and `answers.jsonl` (every held-out row) into `folder`."""
+    write_json(folder / "report.json", found)
+    write_lines(folder / "answers.jsonl", joined(sides, found["main"]))
+    write_text(folder / "report.html", render(found))
+
+
+def render(found: dict[str, Any]) -> str:
+    """The page: scripts and styles inside, everything from data escaped, and a policy that forbids any request."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("tunesmith.evaluate.report", "page"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters |= {"number": number, "plain": plain}
+    texts = all_texts()
+    language = "zh" if found["language"].lower().startswith("zh") else "en"
+    return environment.get_template("report.html").render(
+        r=found,
+        texts=texts[language],
+        language=language,
+        payload=script_json({"texts": texts, "figures": {lang: figures(found, texts[lang]) for lang in LANGUAGES}}),
+        plotly=get_plotlyjs(),
+        style=_part("report.css"),
+        script=_part("report.js"),
+        main_measures=[m for m in found["measures"] if m["slice"] == "all"],
+        slices=[m for m in found["measures"] if m["slice"] != "all"],
+    )
+
+
+@cache
+def all_texts() -> dict[str, dict[str, str]]:
+    """Language -> key -> text of the page."""
+    text = (files("tunesmith.evaluate.report") / "texts.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = json.loads(text)
+    return found
+
+
+def _part(name: str) -> str:
+    return (files("tunesmith.evaluate.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def script_json(value: Any) -> str:
+    """JSON that may stand inside a script element: no `<` that could end it or open a comment."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def number(value: float | None, unit: str = "share", *, sign: bool = False) -> str:
+    """A value as the report shows it; an en dash where there is none."""
+    return "–" if value is None else figure(float(value), unit, sign=sign)
+
+
+def plain(value: Any) -> str:
+    """A provenance value on one line: mappings as `key: value`, large whole numbers with separators."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {plain(item)}" for key, item in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(plain(item) for item in value) or "–"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value) if value not in (None, "") else "–"

@@ -1,0 +1,245 @@
+"""The report's plots as plotly figures in plain JSON; colours that work on light and dark ground.
+
+Each function takes the report's content and the texts of one language, and gives None where there is nothing to draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunesmith.evaluate.spec import MEASURES
+
+Figure = dict[str, Any]
+Texts = Mapping[str, str]
+
+COLOURS = {"expert": "#2f7de1", "base": "#8b95a5", "base_fair": "#d29a3a"}
+_ROW_PIXELS = 26
+_LONGEST_LABEL = 44
+
+
+def figures(found: Mapping[str, Any], texts: Texts) -> dict[str, Figure]:
+    """Every plot that has data: name -> figure."""
+    drawn = {
+        "measures": measures_plot(found, texts),
+        "classes": classes_plot(found, texts),
+        "skills": skills_plot(found, texts),
+        "curves": curves_plot(found, texts),
+        "calibration": calibration_plot(found, texts),
+        "latency": latency_plot(found, texts),
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def measures_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """Shares over all rows, one line a measure, whiskers for the intervals."""
+    chosen = [m for m in found["measures"] if m["slice"] == "all" and m["unit"] == "share" and m["value"] is not None]
+    higher = [m for m in chosen if m["name"] not in MEASURES or MEASURES[m["name"]].higher_is_better]
+    names = list(dict.fromkeys(m["name"] for m in higher if m["model"] == "expert"))
+    return _dots(chosen, names, texts, key="name", whiskers=True)
+
+
+def classes_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """F1 of each class, the expert's weakest class at the bottom."""
+    chosen = [
+        {**m, "name": m["slice"].removeprefix("label=")}
+        for m in found["measures"]
+        if m["name"] == "f1" and m["slice"].startswith("label=") and m["value"] is not None
+    ]
+    ours = sorted((m for m in chosen if m["model"] == "expert"), key=lambda m: -m["value"])
+    return _dots(chosen, [m["name"] for m in ours], texts, key="name", whiskers=False)
+
+
+def skills_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """General accuracy of each skill, base and expert."""
+    chosen = [
+        {**m, "name": m["slice"].removeprefix("skill=").replace("_", " ")}
+        for m in found["measures"]
+        if m["name"] == "general_accuracy" and m["slice"].startswith("skill=") and m["value"] is not None
+    ]
+    names = sorted({m["name"] for m in chosen})
+    return _dots(chosen, names, texts, key="name", whiskers=False)
+
+
+def curves_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """Training loss by step, validation loss where it was taken, learning rate on the right axis."""
+    points = [p for p in found["curves"] if isinstance(p.get("step"), int | float)]
+    if not points:
+        return None
+    data = []
+    for field, name, axis, line in (
+        ("loss", "train_loss", "y", {"color": COLOURS["expert"], "width": 2}),
+        ("valid_loss", "valid_loss", "y", {"color": COLOURS["base_fair"], "width": 2}),
+        ("lr", "lr", "y2", {"color": COLOURS["base"], "width": 1.5, "dash": "dot"}),
+    ):
+        known = [(p["step"], p[field]) for p in points if isinstance(p.get(field), int | float)]
+        if known:
+            xs, ys = zip(*known, strict=True)
+            data.append(
+                {"type": "scatter", "mode": "lines", "name": texts[name], "x": xs, "y": ys, "line": line, "yaxis": axis}
+            )
+    right = {"overlaying": "y", "side": "right", "showgrid": False, "title": {"text": texts["lr"]}, "tickformat": ".1e"}
+    right["automargin"] = True
+    layout = _layout(340, x=texts["step"], y=texts["loss"]) | {"yaxis2": right}
+    layout["yaxis"]["rangemode"] = "tozero"
+    return {"data": data, "layout": layout}
+
+
+def calibration_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """Reliability diagram: share right against stated confidence."""
+    if not found["calibration"]["expert"]:
+        return None
+    diagonal = {"color": COLOURS["base"], "width": 1, "dash": "dash"}
+    data: list[Figure] = [
+        {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "line": diagonal, "name": texts["perfect"]}
+    ]
+    for model in ("base_fair", "expert"):
+        bins = found["calibration"][model]
+        most = max((b["n"] for b in bins), default=1)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": texts[model],
+                "x": [b["confidence"] for b in bins],
+                "y": [b["right"] for b in bins],
+                "customdata": [b["n"] for b in bins],
+                "hovertemplate": "%{x:.2f} → %{y:.2f}, n = %{customdata}<extra></extra>",
+                "line": {"color": COLOURS[model], "width": 1},
+                "marker": {"color": COLOURS[model], "size": [6 + 20 * (b["n"] / most) ** 0.5 for b in bins]},
+            }
+        )
+    layout = _layout(380, x=texts["confidence"], y=texts["right"])
+    layout["xaxis"]["range"] = layout["yaxis"]["range"] = [-0.04, 1.04]
+    return {"data": data, "layout": layout}
+
+
+def latency_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """Share of single requests answered within a time."""
+    data = []
+    for model in ("base", "expert"):
+        times = found["latency_ms"][model]
+        if times:
+            shares = [(place + 1) / len(times) for place in range(len(times))]
+            line = {"color": COLOURS[model], "width": 2, "shape": "hv"}
+            data.append(
+                {"type": "scatter", "mode": "lines", "name": texts[model], "x": times, "y": shares, "line": line}
+            )
+    if not data:
+        return None
+    layout = _layout(380, x=texts["latency_axis"], y=texts["share_of_requests"])
+    layout["xaxis"]["rangemode"] = "tozero"
+    layout["yaxis"] |= {"range": [0, 1.04], "tickformat": ".0%"}
+    return {"data": data, "layout": layout}
+
+
+def _dots(
+    measures: Sequence[Mapping[str, Any]], names: Sequence[str], texts: Texts, *, key: str, whiskers: bool
+) -> Figure | None:
+    """One row a name, one dot a model, joined by a line from the base to the expert; values in percent."""
+    if not names:
+        return None
+    value = {(m[key], m["model"]): m for m in measures}
+    places = {name: len(names) - 1 - row for row, name in enumerate(names)}
+    data = [_joints(value, places)]
+    for model in ("base", "base_fair", "expert"):
+        rows = [(name, value[name, model]) for name in names if (name, model) in value]
+        if rows:
+            data.append(_series(model, rows, places, texts, whiskers=whiskers))
+    layout = _layout(_ROW_PIXELS * len(names) + 110, x="", y="")
+    layout["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
+    layout["yaxis"] |= {
+        "tickmode": "array",
+        "tickvals": [places[name] for name in names],
+        "ticktext": [_label(name) for name in names],
+        "range": [-0.7, len(names) - 0.3],
+        "showgrid": False,
+    }
+    return {"data": data, "layout": layout}
+
+
+def _joints(value: Mapping[tuple[str, str], Mapping[str, Any]], places: Mapping[str, int]) -> Figure:
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for name, place in places.items():
+        if (name, "base") in value and (name, "expert") in value:
+            xs += [value[name, "base"]["value"], value[name, "expert"]["value"], None]
+            ys += [place, place, None]
+    line = {"color": "rgba(139,149,165,0.45)", "width": 3}
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": xs,
+        "y": ys,
+        "line": line,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _series(
+    model: str,
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    places: Mapping[str, int],
+    texts: Texts,
+    *,
+    whiskers: bool,
+) -> Figure:
+    symbols = {"expert": "circle", "base": "circle-open", "base_fair": "diamond-open"}
+    lift = (
+        {"expert": 0.0, "base": 0.0, "base_fair": 0.0}
+        if not whiskers
+        else {"expert": 0.16, "base": 0.0, "base_fair": -0.16}
+    )
+    series: Figure = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": texts[model],
+        "x": [m["value"] for _, m in rows],
+        "y": [places[name] + lift.get(model, 0.0) for name, _ in rows],
+        "text": [_escaped(name) for name, _ in rows],
+        "customdata": [m["n"] for _, m in rows],
+        "hovertemplate": "%{text}: %{x:.1%}, n = %{customdata}<extra>" + texts[model] + "</extra>",
+        "marker": {
+            "color": COLOURS[model],
+            "size": 10,
+            "symbol": symbols[model],
+            "line": {"width": 2, "color": COLOURS[model]},
+        },
+    }
+    if whiskers:
+        ends = [(m["high"], m["low"]) if m["low"] is not None else (m["value"],) * 2 for _, m in rows]
+        series["error_x"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [max(high - m["value"], 0) for (high, _), (_, m) in zip(ends, rows, strict=True)],
+            "arrayminus": [max(m["value"] - low, 0) for (_, low), (_, m) in zip(ends, rows, strict=True)],
+            "color": COLOURS[model],
+            "thickness": 1.5,
+            "width": 3,
+        }
+    return series
+
+
+def _label(name: str) -> str:
+    return _escaped(name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…")
+
+
+def _escaped(name: str) -> str:
+    """Plotly reads a few HTML tags in labels: a data label must not become one."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _layout(height: int, *, x: str, y: str) -> Figure:
+    grid = "rgba(139,149,165,0.22)"
+    axis = {"gridcolor": grid, "zerolinecolor": grid, "automargin": True}
+    return {
+        "height": height,
+        "margin": {"l": 16, "r": 24, "t": 36, "b": 40},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
+        "xaxis": {**axis, "title": {"text": x}},
+        "yaxis": {**axis, "title": {"text": y}},
+    }

@@ -1,0 +1,1 @@
+"""Scorers: one file, one way to judge one answer against its reference."""

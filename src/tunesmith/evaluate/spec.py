@@ -1,0 +1,159 @@
+"""The project file's section `evaluate`, and the names of everything it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from tunesmith.core.errors import Problem
+from tunesmith.core.shelf import Shelf
+from tunesmith.core.spec import Section, Use
+
+Task = Literal["classification", "generation"]
+
+SCORERS = Shelf("scorers", "tunesmith.evaluate.scorers")
+METRICS = Shelf("metrics", "tunesmith.evaluate.metrics")
+
+RETENTION_LIMIT = 0.95
+"""Least share of general ability that G4 accepts where the profile has no target for it."""
+
+
+class MeasureInfo(NamedTuple):
+    """What a measure can be: its range (None: open), unit, which way is better, and one sentence."""
+
+    low: float | None
+    high: float | None
+    unit: str
+    higher_is_better: bool
+    about: str
+
+
+MEASURES: dict[str, MeasureInfo] = {
+    "accuracy": MeasureInfo(0, 1, "share", True, "rows with the right label; an answer outside the set is wrong"),
+    "f1": MeasureInfo(0, 1, "share", True, "mean over classes of the harmonic mean of precision and recall"),
+    "precision": MeasureInfo(0, 1, "share", True, "mean over classes: answered with the class and right"),
+    "recall": MeasureInfo(0, 1, "share", True, "mean over classes: rows of the class that were found"),
+    "valid_output": MeasureInfo(
+        0, 1, "share", True, "answers that are a label of the set, or that ended by themselves"
+    ),
+    "exact_match": MeasureInfo(0, 1, "share", True, "answers equal to their reference after normalising"),
+    "rouge_l": MeasureInfo(0, 1, "share", True, "mean ROUGE-L F-measure against the reference"),
+    "bleu": MeasureInfo(0, 1, "share", True, "corpus BLEU against the references, 1 is the best"),
+    "terminology": MeasureInfo(0, 1, "share", True, "the reference's domain terms that the answer uses"),
+    "retention": MeasureInfo(0, None, "ratio", True, "general ability kept: 1 is as good as the base model"),
+    "general_accuracy": MeasureInfo(0, 1, "share", True, "general multiple-choice questions answered right"),
+    "general_perplexity_ratio": MeasureInfo(
+        0, None, "ratio", False, "perplexity on general prose, expert over base; 1 is unchanged"
+    ),
+    "calibration_error": MeasureInfo(0, 1, "share", False, "mean distance between stated confidence and being right"),
+    "latency_p95_ms": MeasureInfo(0, None, "ms", False, "time that 95 of 100 single requests stay under, this machine"),
+    "tokens_per_second": MeasureInfo(0, None, "tokens/s", True, "answer tokens per second in batches, this machine"),
+}
+
+UNSLICED = frozenset(
+    {
+        "retention",
+        "general_accuracy",
+        "general_perplexity_ratio",
+        "calibration_error",
+        "latency_p95_ms",
+        "tokens_per_second",
+    }
+)
+"""Measures that are made over all rows only."""
+
+_NEED_LABELS = {"accuracy", "f1", "precision", "recall"}
+_BY_TASK: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1", "precision", "recall", "valid_output"),
+    "generation": ("rouge_l", "bleu", "exact_match", "valid_output"),
+}
+
+
+class RetentionSpec(Section):
+    """How general ability is compared with the base model's."""
+
+    items: int = Field(160, ge=0, description="General multiple-choice questions to ask, out of 160; 0 asks none.")
+    passages: int = Field(40, ge=0, description="General prose passages to read, out of 40; 0 reads none.")
+
+
+class EvaluateSpec(Section):
+    """How base and expert are judged on the held-out rows."""
+
+    metrics: Literal["auto"] | list[Use] = Field(
+        "auto", description="Measures over the held-out rows; auto: those that fit the task."
+    )
+    scorers: list[Use] = Field(
+        default_factory=list, description="Scorers with settings of their own; what metrics need is added by itself."
+    )
+    at_most_rows: int = Field(600, ge=1, description="Held-out rows to answer; more are sampled down by the seed.")
+    at_most_tokens: int | None = Field(
+        None, ge=1, description="Longest answer in tokens; empty: enough for the longest label, or 256 for free text."
+    )
+    likelihood_rows: int = Field(
+        200,
+        ge=0,
+        description="Rows on which the labels' likelihoods are compared too (fair base, calibration); 0: none.",
+    )
+    latency_rows: int = Field(20, ge=0, description="Rows asked one at a time to measure latency; 0: not measured.")
+    level: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the confidence intervals.")
+    resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples per interval.")
+    slices: list[str] = Field(
+        default_factory=list, description="Attributes to slice by, besides the profile's protected ones."
+    )
+    retention: RetentionSpec = Field(
+        default_factory=RetentionSpec, description="The general suite that shows what was forgotten."
+    )
+    examples: int = Field(
+        60, ge=0, description="Examples shown in the report, of those that got better, worse or are wrong."
+    )
+
+
+def metric_uses(spec: EvaluateSpec, task: Task, terms: Sequence[str] = ()) -> list[Use]:
+    """The metrics that will run: those named, or by task; terminology joins where the profile has terms."""
+    if spec.metrics != "auto":
+        return list(spec.metrics)
+    names = _BY_TASK[task] + (("terminology",) if terms else ())
+    return [Use(use=name) for name in names]
+
+
+def measures(
+    spec: EvaluateSpec, task: Task, labels: Sequence[str] = (), *, terms: Sequence[str] = ()
+) -> dict[str, MeasureInfo]:
+    """Every measure that this section will produce: name -> what it can be. Imports nothing heavy.
+
+    Args:
+        spec: the section.
+        task: the profile's task.
+        labels: the profile's closed set; without it nothing that needs labels is produced.
+        terms: the profile's vocabulary; without it `terminology` is not produced.
+    """
+    names = [use.use for use in metric_uses(spec, task, terms)]
+    if not labels:
+        names = [name for name in names if name not in _NEED_LABELS]
+    if spec.retention.items:
+        names.append("general_accuracy")
+    if spec.retention.passages:
+        names.append("general_perplexity_ratio")
+    if spec.retention.items and spec.retention.passages:
+        names.append("retention")
+    if spec.likelihood_rows and labels:
+        names.append("calibration_error")
+    if spec.latency_rows:
+        names.append("latency_p95_ms")
+    names.append("tokens_per_second")
+    open_ended = MeasureInfo(None, None, "", True, "a measure of another package")
+    return {name: MEASURES.get(name, open_ended) for name in names}
+
+
+def check(spec: EvaluateSpec, root: Path) -> list[Problem]:
+    """Everything that is wrong with the section: unknown components, wrong settings."""
+    problems: list[Problem] = []
+    if spec.metrics != "auto":
+        for index, use in enumerate(spec.metrics):
+            problems += METRICS.problems(use, where=f"evaluate.metrics[{index}]")
+    for index, use in enumerate(spec.scorers):
+        problems += SCORERS.problems(use, where=f"evaluate.scorers[{index}]")
+    return problems

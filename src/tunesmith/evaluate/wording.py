@@ -1,0 +1,39 @@
+"""Figures as people read them, the same in reasons and report."""
+
+from __future__ import annotations
+
+from tunesmith.core.types import Measure, Target
+
+
+def figure(value: float, unit: str, *, sign: bool = False) -> str:
+    """A value with the digits that its unit deserves: 0.412, 0.999, 812 ms, 43.1 tokens/s."""
+    plus = "+" if sign else ""
+    if unit == "ms":
+        return f"{value:{plus}.0f} ms"
+    if unit == "tokens/s":
+        return f"{value:{plus}.1f} tokens/s"
+    if unit == "nats":
+        return f"{value:{plus}.4f} nats"
+    return f"{value:{plus}.3f}"
+
+
+def percent(share: float, *, sign: bool = False) -> str:
+    """`71 %`."""
+    return f"{100 * share:{'+' if sign else ''}.0f} %"
+
+
+def with_interval(measure: Measure, *, sign: bool = False) -> str:
+    """`0.410 (95 % 0.350 to 0.470, 200 rows)`; without an interval only the number of rows stands in brackets."""
+    if measure.value is None:
+        return f"unscored ({measure.unscored} rows)"
+    rows = f"{measure.n} rows"
+    if measure.low is not None and measure.high is not None:
+        low, high = (figure(end, measure.unit, sign=sign) for end in (measure.low, measure.high))
+        rows = f"{100 * measure.level:g} % {low} to {high}, {rows}"
+    return f"{figure(measure.value, measure.unit, sign=sign)} ({rows})"
+
+
+def limit_words(target: Target) -> str:
+    """`at least 0.95 was asked`."""
+    side = "at least" if target.at_least is not None else "at most"
+    return f"{side} {target.threshold:g} was asked"

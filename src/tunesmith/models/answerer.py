@@ -1,0 +1,164 @@
+"""A model on this machine as an `Answerer`: the base itself, or with an adapter in force."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.protocols import Conversation
+from tunesmith.core.types import Answer, Likelihood, Usage
+from tunesmith.models.chat import Chat
+from tunesmith.models.generate import Generated, Generation, Progress, generate
+from tunesmith.models.likelihood import option_likelihood, text_likelihood
+from tunesmith.models.prefix import PrefixMemory
+
+
+class LocalAnswerer:
+    """Answers greedily with a transformers model; the same conversations give the same answers.
+
+    Args:
+        model: a causal language model in evaluation mode; its weights must not change while it answers.
+        chat: its tokeniser with the chat template.
+        name: what answers and routes are called.
+        on_progress: called with (rows done, rows in all) while a call runs.
+    """
+
+    def __init__(self, model: Any, chat: Chat, name: str, *, on_progress: Progress | None = None) -> None:
+        self.model = model
+        self.chat = chat
+        self.name = name
+        self.on_progress = on_progress
+        self._memory = PrefixMemory()
+        self.context: int = getattr(model.config.get_text_config(), "max_position_embeddings", 1 << 30)
+
+    def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
+        """One answer per conversation, in order.
+
+        A conversation that leaves less than `at_most_tokens` of the model's context is not answered: stop `error`
+        with the reason in its evidence.
+
+        Raises:
+            UserError: the chat template refuses a conversation.
+        """
+        prompts = [self.chat.prompt(conversation) for conversation in conversations]
+        fits = [n for n, prompt in enumerate(prompts) if len(prompt) + at_most_tokens <= self.context]
+        how = Generation(at_most_tokens, self.stop_ids)
+        began = time.perf_counter()
+        said = generate(self.model, [prompts[n] for n in fits], how, on_progress=self.on_progress, memory=self._memory)
+        seconds = (time.perf_counter() - began) / max(1, len(fits))
+        answered = dict(zip(fits, said, strict=True))
+        return [
+            self._answer(prompt, answered[n], seconds) if n in answered else self._too_long(prompt, at_most_tokens)
+            for n, prompt in enumerate(prompts)
+        ]
+
+    def likelihood(
+        self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
+    ) -> list[list[Likelihood]]:
+        """For conversation n, the likelihood of each of `options[n]` as the assistant's whole turn (end included).
+
+        Raises:
+            UserError: the chat template refuses a conversation, or one is longer than the model's context.
+        """
+        prompts = [self.chat.prompt(conversation) for conversation in conversations]
+        turns = {text: self.chat.completion(text) for some in options for text in some}
+        wanted = [[turns[text] for text in some] for some in options]
+        self._check_context([len(p) + max(map(len, some), default=0) for p, some in zip(prompts, wanted, strict=True)])
+        return option_likelihood(self.model, prompts, wanted, on_progress=self.on_progress, memory=self._memory)
+
+    def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:
+        """The likelihood of plain texts, given their first token (the tokeniser's begin-of-text, where it has one).
+
+        Raises:
+            UserError: a text is longer than the model's context.
+        """
+        rows = [self.chat.tokenizer.encode(text) for text in texts]
+        self._check_context([len(row) for row in rows])
+        return text_likelihood(self.model, rows, on_progress=self.on_progress)
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end an answer: the template's end of turn, and what the model's generation config says."""
+        told = getattr(getattr(self.model, "generation_config", None), "eos_token_id", None)
+        return self.chat.stop_ids | frozenset([told] if isinstance(told, int) else told or ())
+
+    def _answer(self, prompt: Sequence[int], said: Generated, seconds: float) -> Answer:
+        reasoning, text = self.chat.parse(self.chat.tokenizer.decode(said.ids, skip_special_tokens=False))
+        thought = len(self.chat.tokenizer.encode(reasoning, add_special_tokens=False)) if reasoning else 0
+        usage = Usage(
+            prompt_tokens=len(prompt),
+            answer_tokens=max(0, len(said.ids) - thought),
+            reasoning_tokens=thought,
+            seconds=seconds,
+        )
+        return Answer(text=text, reasoning=reasoning, usage=usage, stop=said.stop, route=self.name)
+
+    def _too_long(self, prompt: Sequence[int], at_most_tokens: int) -> Answer:
+        found = {"error": "prompt-too-long", "prompt": len(prompt), "answer": at_most_tokens, "context": self.context}
+        return Answer(text="", stop="error", evidence=found, usage=Usage(prompt_tokens=len(prompt)), route=self.name)
+
+    def _check_context(self, lengths: Sequence[int]) -> None:
+        long = [length for length in lengths if length > self.context]
+        if long:
+            found = f"{len(long)} texts are longer than the model's {self.context} tokens (the longest: {max(long)})"
+            raise UserError(Problem("text-too-long", found, "shorten them, or use a model with a longer context"))
+
+
+@contextlib.contextmanager
+def open_model(base_path: Path | str, adapter_path: Path | str | None = None, *, name: str) -> Iterator[LocalAnswerer]:
+    """Load a model, and free its memory when the block ends.
+
+    On a CPU the weights are float32 and an adapter is merged into them in memory: alike to rounding, and quicker. On a
+    GPU they are bfloat16 where it has that, and the adapter stays beside them: merging would round it away.
+
+    Args:
+        base_path: folder of the base model.
+        adapter_path: folder of an adapter in PEFT's format with safetensors weights; None: the base itself.
+        name: what answers are called.
+
+    Raises:
+        UserError: a folder is unsafe, incomplete, or does not fit the other.
+    """
+    import torch
+
+    from tunesmith.models.load import load_model
+
+    cuda = torch.cuda.is_available()
+    dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32
+    chat = Chat.of(base_path)
+    model = load_model(Path(base_path), dtype=dtype, device="cuda" if cuda else "cpu")
+    if adapter_path is not None:
+        model = _with_adapter(model, Path(adapter_path), merge=dtype == torch.float32)
+    answerer = LocalAnswerer(model, chat, name)
+    del model
+    try:
+        yield answerer
+    finally:
+        del answerer.model, answerer._memory
+        gc.collect()
+        if cuda:
+            torch.cuda.empty_cache()
+
+
+def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
+    missing = [name for name in ("adapter_config.json", "adapter_model.safetensors") if not (folder / name).is_file()]
+    if missing:
+        hint = "give the folder that PEFT's save_pretrained wrote; pickled weights (.bin) are not read"
+        raise UserError([Problem("no-adapter", f"{name} is missing", hint, str(folder)) for name in missing])
+    from peft import PeftModel
+
+    try:
+        with warnings.catch_warnings():
+            # peft 0.21 asks for a property that transformers 5.23 has renamed; nothing the user could mend.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        found = f"the adapter does not fit the model: {error}"
+        raise UserError(Problem("adapter-misfit", found, "use the base it was trained on", str(folder))) from None
+    return adapted.merge_and_unload(safe_merge=True).eval() if merge else adapted

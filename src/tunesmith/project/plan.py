@@ -1,0 +1,145 @@
+"""What a run would do, told before it starts: stages, chosen settings with reasons, estimate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from tunesmith.core.events import Events
+from tunesmith.core.types import Artifact, Example, Snapshot, Tokens
+from tunesmith.project.file import Project
+from tunesmith.project.run import Runner
+from tunesmith.project.trunk import TRUNK
+from tunesmith.records.store import RunStore
+
+_READ_AT_MOST = 20_000
+_CHARACTERS_PER_TOKEN = 4.0
+"""English text in a 50,000-word vocabulary; a rough figure until the stage `tokens` has counted."""
+
+
+def plan(project: Project, store: RunStore) -> dict[str, Any]:
+    """Stages (made or reused), settings with reason and source, estimate. Starts nothing, writes nothing.
+
+    The estimate is exact where the stage `tokens` has been run with these settings, and rough (so called) before.
+    """
+    runner = Runner(project, store, Events())
+    made: dict[type[Artifact], Artifact] = {}
+    stages = []
+    for stage in TRUNK:
+        inputs = {name: made[kind] for name, kind in stage.needs.items() if kind in made}
+        known = len(inputs) == len(stage.needs)
+        found = store.find(runner.run_id(stage, inputs)) if known else None
+        if found is not None:
+            made[type(found)] = found
+        what = "unchanged, will be reused" if found else "will be made" if known else "follows from what comes before"
+        stages.append({"stage": stage.name, "makes": stage.makes.__name__, "what": what})
+    rows = _rows(project, made)
+    return {
+        "project": project.spec.name,
+        "stages": stages,
+        "settings": _settings(project, rows),
+        "estimate": _estimate(project, made, rows),
+    }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How much there is to train on.
+
+    Args:
+        train: training rows.
+        row_tokens: mean length of a row in tokens.
+        counted: whether that was counted, or guessed from the first source rows.
+    """
+
+    train: int
+    row_tokens: float
+    counted: bool
+
+
+def _rows(project: Project, made: dict[type[Artifact], Artifact]) -> Rows:
+    tokens, snapshot = made.get(Tokens), made.get(Snapshot)
+    if isinstance(tokens, Tokens) and tokens.rows.get("train"):
+        train = tokens.rows["train"]
+        return Rows(train, tokens.tokens / train, counted=True)
+    spec = project.spec.data
+    lengths = list(islice(_lengths(project), _READ_AT_MOST))
+    share = spec.split.train / (spec.split.train + spec.split.valid + spec.split.test)
+    train = snapshot.splits.get("train", 0) if isinstance(snapshot, Snapshot) else round(share * len(lengths))
+    train = min(train, spec.at_most_rows.get("train", train))
+    return Rows(train, sum(lengths) / max(1, len(lengths)) / _CHARACTERS_PER_TOKEN, counted=False)
+
+
+def _lengths(project: Project) -> Any:
+    """Characters of each source row that could be read."""
+    from tunesmith.data.intake import SOURCES
+
+    for index, use in enumerate(project.spec.data.sources):
+        source = SOURCES.build(use, where=f"data.sources[{index}]")
+        for item in source.read(project.root, project.spec.profile.labels):
+            if isinstance(item, Example):
+                yield sum(len(m.content) + len(m.reasoning or "") for m in item.messages)
+
+
+def _shape(project: Project) -> Any:
+    """The base model's shape, from its files or from the catalog; None where neither is known."""
+    from tunesmith.models import catalog
+    from tunesmith.models.load import locate
+    from tunesmith.models.shape import shape_of_entry, shape_of_folder
+
+    found = locate(project.spec.model, project.root)
+    if found is not None:
+        return shape_of_folder(found.path)
+    entry = catalog.find(project.spec.model.use)
+    return shape_of_entry(entry) if entry else None
+
+
+def _settings(project: Project, rows: Rows) -> list[dict[str, Any]]:
+    from tunesmith.tune.rules import resolve
+
+    shape = _shape(project)
+    if shape is None:
+        return []
+    _, choices = resolve(project.spec.tune, shape, rows.train)
+    return [choice._asdict() for choice in choices]
+
+
+def _estimate(project: Project, made: dict[type[Artifact], Artifact], rows: Rows) -> dict[str, str]:
+    tokens = made.get(Tokens)
+    if isinstance(tokens, Tokens):
+        found, how = tokens.estimate, "counted from the snapshot's tokens"
+        return _told(found["memory_gb"], found["minutes"], found["gflops"], how)
+    shape = _shape(project)
+    if shape is None:
+        return {"unknown": "the model is not on this disk and the catalog does not know its shape"}
+    from tunesmith.models import estimate as estimates
+    from tunesmith.models.hardware import measured_gflops
+    from tunesmith.tune.rules import STRATEGIES, resolve
+
+    filled, _ = resolve(project.spec.tune, shape, rows.train)
+    strategy = STRATEGIES.build(filled.strategy, where="tune.strategy")
+    border = strategy.border(shape.layers)
+    total = round(rows.train * rows.row_tokens)
+    work = estimates.Work(
+        trainable=estimates.lora_parameters(shape, strategy.rank, layers=shape.layers - border),
+        tokens=total,
+        trained_tokens=total // 4,
+        epochs=float(filled.epochs),
+        step_tokens=int(filled.tokens_per_micro_batch),
+        row_tokens=round(rows.row_tokens),
+        lowest=border,
+        cached=border > 0,
+        checkpointing=filled.activation_checkpointing,
+    )
+    found_rough = estimates.estimate_training(shape, work, gflops=measured_gflops())
+    how = f"rough: {rows.train:,} rows of about {rows.row_tokens:.0f} tokens; `run --until tokens` counts them"
+    return _told(found_rough.memory_gb, found_rough.minutes, found_rough.gflops, how)
+
+
+def _told(memory_gb: float, minutes: float, gflops: float, how: str) -> dict[str, str]:
+    return {
+        "memory": f"{memory_gb:.1f} GB",
+        "training time": f"{minutes:.1f} minutes at {gflops:.0f} GFLOP/s measured on this machine",
+        "how": how,
+    }

@@ -1,0 +1,1 @@
+"""Ways of reasoning, one a file."""
