@@ -268,7 +268,7 @@ def test_json_goes_round_and_refuses_nan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "line"),
-    [(b"", 1), (b'{\n"a": 1,\n}', 3), (b"\xff\xfe{", None), (b'{"a": 1} x', 1), (b"[" * 200_000, None)],
+    [(b"", 1), (b'{\n"a": 1\n"b": 2}', 3), (b"\xff\xfe{", None), (b'{"a": 1} x', 1), (b"[" * 200_000, None)],
 )
 def test_broken_json_is_a_problem_with_its_line(tmp_path: Path, data: bytes, line: int | None) -> None:
     (tmp_path / "x.json").write_bytes(data)

@@ -58,6 +58,19 @@ def test_parquet(tmp_path: Path) -> None:
     ]
 
 
+def test_nulls_that_parquet_filled_in_are_taken_out_again(tmp_path: Path) -> None:
+    """PAIN 14: Arrow gives {"a": 1} and {"b": 2} both keys, so each object of the file holds one null."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tools = [[{"name": "f", "args": {"a": 1}}], [{"name": "g", "args": {"b": 2}}]]
+    pq.write_table(pa.table({"tools": tools, "note": [None, "x"]}), tmp_path / "a.parquet")
+    notes: Counter[str] = Counter()
+    items = read(tmp_path / "a.parquet", notes=notes)
+    assert [row for _, row in items] == [{"tools": tools[0], "note": None}, {"tools": tools[1], "note": "x"}]
+    assert notes == {"nulls taken out of nested columns": 2}
+
+
 def test_a_byte_order_mark_is_taken_off_and_noted(tmp_path: Path) -> None:
     notes: Counter[str] = Counter()
     items = read(write(tmp_path / "a.csv", b"\xef\xbb\xbfx,y\n1,2\n"), notes=notes)
@@ -127,6 +140,8 @@ def test_separators_inside_json_strings_do_not_break_lines(tmp_path: Path) -> No
         ("a.csv", b"PK\x03\x04rest", "wrong-format", None, "zip or Office"),
         ("a.csv", b"x,x\n1,2\n", "duplicate-column", 1, "'x' more than once"),
         ("a.csv", b'"x,y\n1,2\n', "broken-header", 1, "never closed"),
+        ("a.csv", "年龄,b\n1,2\n".encode("gb18030"), "broken-header", 1, "not UTF-8"),
+        ("a.json", b'{\n "rows": []\n}', "wrong-format", None, "a list of objects is expected"),
         ("a.json", b'[{"x": 1},\n{"x": }]', "broken-json", 2, "row spoils only itself"),
         ("a.json", b'[{"x": 1},\n{"x": "\xff"}]', "invalid-utf8", 2, "not UTF-8"),
         ("a.json", b"[]", "empty-file", None, "empty"),

@@ -27,9 +27,10 @@ from tunesmith.core.types import (
     Usage,
     example_id,
 )
-from tunesmith.evaluate.retention import items
+from tunesmith.evaluate.retention import items, option_texts, question_text
 
 LABELS = ("red", "green", "blue")
+GENERAL = {(question_text(item), option_texts(item)[0]): item for item in items()}
 
 
 @dataclass
@@ -53,12 +54,13 @@ class FakeModel:
         return [self._row(c[-1].content, row) for c, row in zip(conversations, options, strict=True)]
 
     def _row(self, question: str, options: Sequence[str]) -> list[Likelihood]:
-        known = {item.question + item.options[0]: item for item in items()[: self.knows]}
-        item = known.get(question + options[0])
-        best = item.options[item.answer] if item else self.favourite or self.table.get(question, options[-1])
-        if item is None and question not in self.table:
-            right = {i.question + i.options[0]: i.options[i.answer] for i in items()}
-            best = next((o for o in options if o != right.get(question + options[0])), options[0])
+        item = GENERAL.get((question, options[0]))
+        if item is None:
+            best = self.favourite or self.table.get(question, options[-1])
+        elif item in items()[: self.knows]:
+            best = options[item.answer]
+        else:
+            best = options[item.answer - 1]
         return [Likelihood(log_probability=-1.0 if option == best else -4.0, tokens=2) for option in options]
 
     def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:

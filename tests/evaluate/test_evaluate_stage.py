@@ -102,7 +102,7 @@ def test_a_missed_target_fails_with_its_figures(tmp_path: Path) -> None:
     report = evaluated(tmp_path, profile=profile_of(Target(measure="accuracy", at_least=0.95)))
     found = reason(report, "target-accuracy")
     assert found.verdict == "failed"
-    assert found.message.startswith("accuracy 0.90 (95 % 0.799 to 0.953, 60 rows), at least 0.95 was asked")
+    assert found.message.startswith("accuracy 0.900 (95 % 0.799 to 0.953, 60 rows), at least 0.95 was asked")
     assert gate(report, "G3").verdict == "failed"
     assert report.targets[0]["verdict"] == "failed"
 

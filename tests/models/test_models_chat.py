@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,8 @@ HOSTILE = {
     "syntax": "{% for m in messages %}{{ m.content ",
     "silent": "{{ messages | length }}",
     "undefined": "{{ nothing.at.all }}",
+    "power": "{{ 10 ** 10 ** 10 }}",
+    "repetition": "{{ 'a' * 10000000000 }}",
 }
 
 
@@ -321,19 +324,60 @@ def test_the_hash_follows_template_and_special_tokens() -> None:
     assert Chat(tokenizer).hash != one.hash
 
 
-@pytest.mark.skipif(not FORMATS.is_dir(), reason="needs ../shared/data/formats beside the repository")
-def test_real_conversations_have_every_assistant_turn_trained() -> None:
-    chat, several = Chat(tiny_tokenizer()), 0
-    lines = (FORMATS / "v1_sft_demo.jsonl").read_text(encoding="utf-8").splitlines()[-60:]
-    for line in lines:
+REAL = {"qwen2_5": "qwen2_5", "qwen3": "qwen3", "r1_distill": "deepseek_r1_distill", "llama3_1": "llama3_1"}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("trl") is None, reason="needs the files of trl: pip install --no-deps trl")
+@pytest.mark.parametrize("name", REAL)
+def test_our_short_templates_render_as_the_families_own(name: str) -> None:
+    spec = importlib.util.find_spec("trl")
+    assert spec is not None and spec.submodule_search_locations is not None
+    real = Path(spec.submodule_search_locations[0]) / "chat_templates" / f"{REAL[name]}.jinja"
+    ours, theirs = chat_for(name), tokenizer_for(name)
+    theirs.chat_template = real.read_text(encoding="utf-8")
+    thought = thinking(SAY, "Europe first.")
+    for turns in ([SYSTEM, ASK, SAY, ASK2, SAY2], [ASK, thought], [ASK, thought, ASK2, thinking(SAY2, "")]):
+        assert ours.render(turns) == Chat(theirs).render(turns)
+
+
+NEEDS_FORMATS = pytest.mark.skipif(not FORMATS.is_dir(), reason="needs ../shared/data/formats beside the repository")
+
+
+@NEEDS_FORMATS
+def test_real_conversations_have_their_answers_trained() -> None:
+    chat = Chat(tiny_tokenizer())
+    for line in (FORMATS / "v1_sft_demo.jsonl").read_text(encoding="utf-8").splitlines()[:100]:
         turns = [
             Message(role=turn["role"], content="".join(part["value"] for part in turn["content"]))
             for turn in json.loads(line)["messages"]
-            if {part["type"] for part in turn["content"]} == {"text"}
-            and turn["role"] in {"system", "user", "assistant"}
         ]
-        answers = [turn.content for turn in turns if turn.role == "assistant"]
         row = chat.render(turns)
-        assert said(chat, row) == [answer + "<|im_end|>" for answer in answers]
-        several += len(answers) > 1
-    assert several
+        assert said(chat, row) == [turn.content + "<|im_end|>" for turn in turns if turn.role == "assistant"]
+
+
+def from_sharegpt(turn: dict[str, str]) -> Message:
+    if turn["from"] == "function_call":
+        call = json.loads(turn["value"])
+        return Message(
+            role="assistant", tool_calls=(ToolCall(name=call["name"], arguments=json.dumps(call["arguments"])),)
+        )
+    roles: dict[str, Any] = {"human": "user", "gpt": "assistant", "observation": "tool", "system": "system"}
+    return Message(role=roles[turn["from"]], content=turn["value"])
+
+
+@NEEDS_FORMATS
+def test_real_conversations_with_tools_have_every_assistant_turn_trained() -> None:
+    """60 of glaive's conversations: 1 to 6 assistant turns each, tool calls among them."""
+    chat = chat_for("qwen2_5")
+    for source in json.loads((FORMATS / "glaive_toolcall_en_demo.json").read_text(encoding="utf-8"))[:60]:
+        turns = [from_sharegpt(turn) for turn in source["conversations"]]
+        tools = [json.dumps(tool) for tool in json.loads(source["tools"] or "[]")]
+        row = chat.render(turns, tools)
+        spoken = [turn for turn in turns if turn.role == "assistant"]
+        assert len(said(chat, row)) == len(spoken)
+        for text, turn in zip(said(chat, row), spoken, strict=True):
+            assert text.endswith("<|im_end|>")
+            assert turn.content in text
+            assert all(call.name in text for call in turn.tool_calls)
+        assert row.end_of_turn_ok
+        assert not row.problems

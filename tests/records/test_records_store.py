@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import CorruptArtifact, UserError
-from tunesmith.core.types import Artifact, Baseline, Checkpoint, GateVerdict, Profile, Reason, Report, Snapshot
+from tunesmith.core.types import Artifact, Baseline, Checkpoint, Expert, GateVerdict, Profile, Reason, Report, Snapshot
 from tunesmith.records.store import RunStore
 
 GATE = GateVerdict.of("G1", [Reason(code="shares", message="the mix is as asked", verdict="passed")])
@@ -218,6 +218,14 @@ def test_an_unreadable_record_is_named_and_hides_no_other_run(tmp_path: Path, te
     assert list(store.damaged()) == ["run-1"]
 
 
+def test_a_record_of_a_newer_tunesmith_is_not_called_damaged(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    manifest = make(store).file("artifact.json")
+    manifest.write_text(manifest.read_text().replace('"format": 1,', '"format": 2, "news": true,'))
+    with pytest.raises(CorruptArtifact, match="update tunesmith"):
+        store.find("run-1")
+
+
 def test_an_unknown_artifact_type_is_refused(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     manifest = make(store).file("artifact.json")
@@ -316,3 +324,33 @@ def test_a_bad_database_address_is_a_problem(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError) as caught:
         RunStore(tmp_path, url=url)
     assert caught.value.problems[0].code == "bad-database-url"
+
+
+def test_a_home_that_cannot_be_written_to_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError) as caught:
+        RunStore(tmp_path / "file" / "home")
+    assert caught.value.problems[0].code == "unwritable-home"
+
+
+def test_a_home_that_was_moved_opens_with_its_paths(tmp_path: Path) -> None:
+    """Paths inside the home move with it; others, and texts that only look alike, stay as they are."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    adapter = here / "runs" / "tune" / "run-0" / "adapter"
+    expert = Expert(
+        checkpoint="ckpt-1",
+        base_path=str(tmp_path / "here-not" / "model"),
+        adapter_path=str(adapter),
+        reasoning={"use": "direct", "files": [str(here), "/here", f"see {here}"]},
+    )
+    made = make(RunStore(here), work=writing(artifact=expert))
+    assert made.model_dump(include={"base_path", "adapter_path", "reasoning"}) == expert.model_dump(
+        include={"base_path", "adapter_path", "reasoning"}
+    )
+    shutil.move(here, there)
+    moved = RunStore(there).verify("run-1")
+    assert isinstance(moved, Expert)
+    assert moved.id == made.id
+    assert moved.adapter_path == str(there / "runs" / "tune" / "run-0" / "adapter")
+    assert moved.base_path == expert.base_path
+    assert moved.reasoning["files"] == [str(there), "/here", f"see {here}"]

@@ -1,7 +1,11 @@
-"""A training in a process of its own, for tests that kill it: `python tune_driver.py JOB OUT [kill-at N]`.
+"""Trainings in processes of their own, for tests that kill them: `python tune_driver.py JOB`.
 
-With `kill-at N` the process ends itself by SIGKILL at the N-th call, counted over the whole run, of a write, sync
-or rename that a checkpoint is made of, after doing half of it where it can be halved.
+Reads one JSON line per training from standard input, `{"out": FOLDER, "kill_at": N or null, "kill_after": SECONDS or
+null}`, forks a child that trains, and answers with one line `{"code": ..., "seconds": ...}`; code -9: killed. Only the
+libraries are loaded in the parent, so a child starts at once and shares nothing with another one but the files.
+
+`kill_at`: the child ends itself by SIGKILL in the N-th call of a write, sync or rename that a checkpoint is made of,
+after doing half of it where it can be halved. `kill_after`: the parent kills it that long after its training began.
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ import json
 import os
 import signal
 import sys
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +64,19 @@ def main(job: Path, out: Path, kill_at: int | None) -> None:
     from tune_fakes import base_of, context_of, profile, spec, tokens_of
 
     from tunesmith.core.ids import digest_file
-    from tunesmith.core.types import Base
     from tunesmith.tune import stage
     from tunesmith.tune.batches import Row
 
     told = json.loads(job.read_text())
     rows = {name: [Row(r[0], tuple(r[1]), tuple(r[2])) for r in told[name]] for name in ("train", "valid")}
-    base: Base = base_of(Path(told["base"]))
     context = context_of(out)
     tokens = tokens_of(out / "tokens", rows["train"], rows["valid"])
     (out / "started").touch()
     if kill_at is not None:
         kill_inside_writing(kill_at)
-    made = stage.run(spec(**told["spec"]), base=base, profile=profile(), tokens=tokens, context=context)
+    made = stage.run(
+        spec(**told["spec"]), base=base_of(Path(told["base"])), profile=profile(), tokens=tokens, context=context
+    )
     curve = [json.loads(line) for line in (context.out / "curves.jsonl").read_text().splitlines()]
     result = {
         "adapter": digest_file(context.out / "adapter" / "adapter_model.safetensors"),
@@ -80,6 +86,46 @@ def main(job: Path, out: Path, kill_at: int | None) -> None:
     (out / "result.json").write_text(json.dumps(result))
 
 
+def one(job: Path, out: Path, *, kill_at: int | None, kill_after: float | None) -> dict[str, float]:
+    """Fork, train in the child, kill it if asked; the exit code (negative: the signal) and seconds since it began."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "started").unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            main(job, out, kill_at)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    ended, status = 0, 0
+    while not ended and not (out / "started").exists():
+        time.sleep(0.001)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    began = time.monotonic()
+    if kill_after is not None and not ended:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    if not ended:
+        _, status = os.waitpid(child, 0)
+    return {"code": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - began}
+
+
+def serve(job: Path) -> None:
+    import peft  # noqa: F401 - loaded once, before the forks
+    import torch
+    import tune_fakes  # noqa: F401
+
+    import tunesmith.tune.loop
+    import tunesmith.tune.states
+    import tunesmith.tune.terms.cross_entropy  # noqa: F401
+
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        done = one(job, Path(asked["out"]), kill_at=asked["kill_at"], kill_after=asked["kill_after"])
+        print(json.dumps(done), flush=True)
+
+
 if __name__ == "__main__":
-    arguments = sys.argv[1:]
-    main(Path(arguments[0]), Path(arguments[1]), int(arguments[3]) if len(arguments) > 2 else None)
+    serve(Path(sys.argv[1]))

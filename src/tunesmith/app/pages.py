@@ -30,7 +30,7 @@ def outcome(console: Console, result: dict[str, Any]) -> None:
     elif result["outcome"] == "stopped":
         console.print(f"[bold red]{say('STOPPED: a gate said no')}[/]")
     else:
-        console.print(f"[bold yellow]{say('The run ended early')}[/]: {result['outcome']}")
+        console.print(f"[bold yellow]{say('The run ended early')}[/]: {escape(result['outcome'] or 'still running')}")
 
 
 def _targets(result: dict[str, Any]) -> Table:
@@ -65,11 +65,14 @@ def _stages(console: Console, result: dict[str, Any]) -> None:
 
 
 def _gate(console: Console, gate: dict[str, Any]) -> None:
+    """One line for a gate that passed; the reasons, too, for one that did not (the report has all of them)."""
     colour = _COLOUR[gate["verdict"]]
-    console.print(f"{say('gate')} {gate['gate']}: [{colour}]{say(gate['verdict'])}[/]", highlight=False)
+    count = f" [dim]({len(gate['reasons'])})[/]" if gate["verdict"] == "passed" else ""
+    console.print(f"{say('gate')} {gate['gate']}: [{colour}]{say(gate['verdict'])}[/]{count}", highlight=False)
     for reason in gate["reasons"]:
-        mark, style = {"passed": ("+", "dim"), "failed": ("x", "red"), "unknown": ("?", "yellow")}[reason["verdict"]]
-        console.print(f"  [{style}]{mark} {escape(reason['message'])}[/]", highlight=False)
+        if reason["verdict"] != "passed":
+            mark, style = ("x", "red") if reason["verdict"] == "failed" else ("?", "yellow")
+            console.print(f"  [{style}]{mark} {escape(reason['message'])}[/]", highlight=False)
     if gate["lowered"] and gate["verdict"] != "passed":
         console.print(f"  [yellow]{say('lowered to a warning')}: {escape(gate['lowered'])}[/]", highlight=False)
 

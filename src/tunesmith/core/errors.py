@@ -16,6 +16,8 @@ EXIT_OUR_FAULT = 1
 EXIT_USER_INPUT = 2
 EXIT_GATE = 3
 
+_MOST_LISTED = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -93,12 +95,15 @@ def nearest(name: str, choices: Iterable[str], *, at_most: int = 3) -> list[str]
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """A hint sentence: the nearest choices, or all of them where none is near."""
+    """A hint sentence: the nearest choices, or the known ones (at most 30 of them) where none is near."""
     known = sorted(choices)
     close = nearest(name, known)
     if close:
         return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
-    return "known: " + ", ".join(known) if known else "there is none"
+    if not known:
+        return "there is none"
+    more = len(known) - _MOST_LISTED
+    return "known: " + ", ".join(known[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def shorten(value: object, *, width: int = 80) -> str:

@@ -50,22 +50,24 @@ class Events:
 
     def __init__(self, *sinks: Sink) -> None:
         self._sinks = list(sinks)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a sink may tell something itself
 
     @contextlib.contextmanager
     def heard_by(self, sink: Sink) -> Iterator[None]:
         """Add `sink` for the length of a block."""
-        self._sinks.append(sink)
+        with self._lock:
+            self._sinks.append(sink)
         try:
             yield
         finally:
-            self._sinks.remove(sink)
+            with self._lock:
+                self._sinks.remove(sink)
 
     def tell(self, kind: Kind, stage: str, message: str = "", **data: Any) -> None:
         """Send one event."""
         event = Event(kind, stage, message, data)
         with self._lock:
-            for sink in self._sinks:
+            for sink in tuple(self._sinks):
                 sink(event)
 
     def track(

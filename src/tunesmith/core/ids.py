@@ -19,8 +19,8 @@ _CHUNK_BYTES = 1 << 20
 def canonical_json(value: Any) -> bytes:
     """`value` as JSON bytes: keys sorted, no spaces, UTF-8; NaN and infinity are refused.
 
-    Pydantic models are written through their own JSON form. Raises TypeError for anything
-    that JSON cannot say.
+    Pydantic models are written field by field, sets sorted, paths with slashes. Raises TypeError for
+    anything else that JSON cannot say.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
@@ -29,7 +29,7 @@ def canonical_json(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+        return value.model_dump()  # not mode="json", which turns NaN into null and leaves sets in any order
     if isinstance(value, set | frozenset):
         return sorted(value)
     if isinstance(value, Path):

@@ -162,9 +162,9 @@ class GateVerdict(Noun):
 
     @staticmethod
     def of(gate: str, reasons: list[Reason]) -> GateVerdict:
-        """The verdict that follows from reasons: failed if one failed, else unknown if one is, else passed."""
+        """The verdict that follows: failed if one reason failed, passed if there are reasons and all passed."""
         names = {reason.verdict for reason in reasons}
-        verdict: VerdictName = "failed" if "failed" in names else "unknown" if "unknown" in names else "passed"
+        verdict: VerdictName = "failed" if "failed" in names else "passed" if names == {"passed"} else "unknown"
         return GateVerdict(gate=gate, verdict=verdict, reasons=tuple(reasons))
 
 
@@ -566,7 +566,16 @@ class Release(Artifact):
 
 
 class Interaction(Noun):
-    """One request in production: what was asked, what was answered, by which route, what the user did with it."""
+    """One request in production.
+
+    Fields:
+        id: of this interaction.
+        release: id of the release that answered.
+        request: the conversation that was sent; `answer` what came back.
+        route: which expert or fallback answered.
+        decision: what the user did with the answer; None where nobody said.
+        at: when it was asked, seconds since the epoch.
+    """
 
     id: str
     release: str

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tunesmith.core.types import Example, GateVerdict, Reason, Split
+from tunesmith.core.types import Example, GateVerdict, Reason, Snapshot, Split
 from tunesmith.data.spec import DataSpec, Limits
 
 GATE = "G1"
@@ -14,29 +14,22 @@ CHOSEN_DROPS = ("exact-duplicate", "near-duplicate", "over-cap")
 """Drops that the user's settings ask for; they do not count against `limits.dropped`."""
 
 
-def judge(
-    spec: DataSpec,
-    *,
-    rows_in: int,
-    examples: Sequence[Example],
-    dropped: Mapping[str, int],
-    leakage: Mapping[str, Any],
-    labels: Sequence[str],
-) -> GateVerdict:
+def judge(spec: DataSpec, snapshot: Snapshot, *, examples: Sequence[Example], labels: Sequence[str]) -> GateVerdict:
     """The verdict with all its reasons, the passed ones too.
 
     Args:
         spec: the section with its limits.
-        rows_in: rows read.
+        snapshot: the counts and what `leak.leakage` found.
         examples: rows kept, with their splits.
-        dropped: reason -> rows.
-        leakage: what `leak.leakage` found.
         labels: closed set of answers, empty if open.
     """
-    reasons = [_leak(leakage, spec.limits), _dropped(rows_in, dropped, spec.limits)]
-    reasons.append(_unknown_labels(rows_in, dropped, spec.limits))
-    reasons.append(_empty_splits(spec, examples))
-    reasons.append(_test_rows(examples, spec.limits))
+    reasons = [
+        _leak(snapshot.leakage, spec.limits),
+        _dropped(snapshot, spec.limits),
+        _unknown_labels(snapshot, spec.limits),
+        _empty_splits(spec, snapshot),
+        _test_rows(snapshot, spec.limits),
+    ]
     if labels:
         reasons.append(_label_coverage(examples, labels))
     return GateVerdict.of(GATE, reasons)
@@ -65,25 +58,25 @@ def _leak_told(split: str, found: Mapping[str, Any]) -> str:
     return f"{found['exact']:,} of {found['rows']:,} {split} rows ({found['exact_share']:.1%}){near}"
 
 
-def _dropped(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:
-    lost = {reason: n for reason, n in dropped.items() if reason not in CHOSEN_DROPS}
+def _dropped(snapshot: Snapshot, limits: Limits) -> Reason:
+    lost = {reason: n for reason, n in snapshot.dropped.items() if reason not in CHOSEN_DROPS}
     total = sum(lost.values())
-    share = total / rows_in if rows_in else 0.0
-    message = f"{total:,} of {rows_in:,} rows ({share:.1%}) were dropped, the limit is {limits.dropped:.1%}"
+    share = total / snapshot.rows_in
+    message = f"{total:,} of {snapshot.rows_in:,} rows ({share:.1%}) were dropped, the limit is {limits.dropped:.1%}"
     return _reason("dropped-rows", message, share <= limits.dropped, dropped=lost, limit=limits.dropped)
 
 
-def _unknown_labels(rows_in: int, dropped: Mapping[str, int], limits: Limits) -> Reason:
-    rows = dropped.get("unknown-label", 0)
-    share = rows / rows_in if rows_in else 0.0
-    message = f"{rows:,} of {rows_in:,} rows ({share:.1%}) had an answer outside the labels"
+def _unknown_labels(snapshot: Snapshot, limits: Limits) -> Reason:
+    rows = snapshot.dropped.get("unknown-label", 0)
+    share = rows / snapshot.rows_in
+    message = f"{rows:,} of {snapshot.rows_in:,} rows ({share:.1%}) had an answer outside the labels"
     good = share <= limits.unknown_labels
     return _reason("unknown-labels", message, good, rows=rows, limit=limits.unknown_labels)
 
 
-def _empty_splits(spec: DataSpec, examples: Sequence[Example]) -> Reason:
+def _empty_splits(spec: DataSpec, snapshot: Snapshot) -> Reason:
     """Training and test are always needed; validation only where the splitter was asked for one."""
-    rows = Counter(example.split for example in examples)
+    rows = snapshot.splits
     split_here = any(not use.settings.get("split") for use in spec.sources)
     needed: list[Split] = ["train", "test"]
     if split_here and spec.split.valid > 0:
@@ -94,8 +87,8 @@ def _empty_splits(spec: DataSpec, examples: Sequence[Example]) -> Reason:
     return _reason("empty-split", message, not empty, empty=empty)
 
 
-def _test_rows(examples: Sequence[Example], limits: Limits) -> Reason:
-    rows = sum(example.split == "test" for example in examples)
+def _test_rows(snapshot: Snapshot, limits: Limits) -> Reason:
+    rows = snapshot.splits["test"]
     enough = rows >= limits.test_rows
     message = f"{rows:,} test rows, at least {limits.test_rows:,} are wanted to judge by"
     evidence = {"rows": rows, "limit": limits.test_rows}

@@ -32,6 +32,7 @@ class _Tolerated:
 
 _UNREADABLE = _Tolerated("broken-rows", "broken", "cannot be read")
 _UNKNOWN = _Tolerated("unknown-labels", "unknown_labels", "have an answer that is not in profile.labels")
+_HINTS = {"invalid-utf8": "if the file is GB18030 or Latin-1, convert it: iconv -f GB18030 -t UTF-8 OLD > NEW"}
 _READABLE = {"unknown-label", "empty-answer"}
 
 
@@ -71,7 +72,10 @@ def take_in(spec: DataSpec, root: Path, labels: Sequence[str], *, events: Events
         before = intake.rows
         rows = events.track(_read(source, root, labels, notes), stage, f"reading {use.settings.get('path', use.use)}")
         for item in cleaned(rows, cleaners, labels=labels, changed=intake.changed):
-            (intake.drops if isinstance(item, Drop) else intake.examples).append(item)  # type: ignore[arg-type]
+            if isinstance(item, Drop):
+                intake.drops.append(item)
+            else:
+                intake.examples.append(item)
         told = {"use": use.use, "path": str(use.settings.get("path", "")), "licence": getattr(source, "licence", "")}
         intake.sources.append({**told, "rows": intake.rows - before, "notes": dict(sorted(notes.items()))})
         noticed = ", ".join(f"{name} ({count:,})" for name, count in sorted(notes.items()))
@@ -113,4 +117,5 @@ def _beyond(drops: list[Drop], rows: int, limits: Limits, kind: _Tolerated) -> l
 
 def _of_row(drop: Drop) -> Problem:
     path, _, line = drop.place.rpartition(":")
-    return Problem(drop.reason, drop.detail or drop.reason, path=path, line=int(line) if line.isdigit() else None)
+    hint = _HINTS.get(drop.reason, "")
+    return Problem(drop.reason, drop.detail or drop.reason, hint, path, int(line) if line.isdigit() else None)

@@ -2,8 +2,9 @@
 
 Same: equal after `normalised`. Nearly the same: Jaccard share of their sets of character 5-grams at or above a
 threshold. Near pairs are found exactly, not by chance: a prefix filter (Chaudhuri, Ganti, Kaushik 2006; Bayardo, Ma,
-Srikant 2007, "All-Pairs") proposes candidates and every one of them is verified. MinHash, the usual way, misses
-about a quarter of the pairs that lie at its threshold and draws another quarter with another seed.
+Srikant 2007, "All-Pairs") proposes candidates and every one of them is verified. Measured on the 10,658 leaf titles of
+ICD-10 at 0.85: all 1,013 pairs in 0.5 s; MinHash LSH (datasketch, 128 permutations) took 2 s and missed 117 or 152
+of them, depending on its seed, so a row could be a leak in one run and none in the next.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from tunesmith.core.spec import Section, Use
 from tunesmith.core.types import Split
@@ -19,8 +19,8 @@ class Duplicates(Section):
         gt=0.0,
         le=1.0,
         description="remove rows whose character 5-grams overlap by at least this Jaccard share; also what counts as a "
-        "near leak; null: do not look (0.8 in Lee et al. 2022, arXiv:2107.06499, and 0.85 in GPT-3's and SlimPajama's "
-        "range: higher keeps short rows that differ in one word)",
+        "near leak; null: do not look (0.8 is usual for documents: Lee et al. 2022, arXiv:2107.06499, SlimPajama; "
+        "a little more here because short rows that differ in one word are often different cases)",
     )
 
 
@@ -69,7 +69,7 @@ class DataSpec(Section):
     )
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
-    at_most_rows: dict[Split, int] = Field(
+    at_most_rows: dict[Split, NonNegativeInt] = Field(
         {}, description="largest number of rows per split, drawn by the seed in the labels' proportions; {}: no cap"
     )
     limits: Limits = Field(Limits(), description="what gate G1 tolerates")

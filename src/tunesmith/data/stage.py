@@ -14,7 +14,7 @@ from tunesmith.core.spec import Use
 from tunesmith.core.types import Drop, Example, Profile, Snapshot, Split
 from tunesmith.data.duplicates import without_duplicates
 from tunesmith.data.gate import judge
-from tunesmith.data.intake import CLEANERS, SOURCES, take_in
+from tunesmith.data.intake import CLEANERS, SOURCES, Intake, take_in
 from tunesmith.data.leak import leakage
 from tunesmith.data.snapshot import datasheet, write_snapshot
 from tunesmith.data.spec import DataSpec
@@ -68,12 +68,9 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     dealt = Counter(example.split for example in kept)
     kept, over = cap_rows(kept, spec.at_most_rows, seed=context.seed)
     drops = [*intake.drops, *copies, *over]
-    snapshot = _counted(intake.rows, kept, drops, dict(intake.changed))
-    leaks = leakage(kept, spec.duplicates.near)
-    verdict = judge(
-        spec, rows_in=intake.rows, examples=kept, dropped=snapshot.dropped, leakage=leaks, labels=profile.labels
-    )
-    snapshot = snapshot.model_copy(update={"leakage": leaks, "gates": (verdict,)})
+    snapshot = _counted(intake, kept, drops).model_copy(update={"leakage": leakage(kept, spec.duplicates.near)})
+    verdict = judge(spec, snapshot, examples=kept, labels=profile.labels)
+    snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     digests = [_digests(use, context.root, "") for use in spec.sources]
     sources = [{**told, "digests": digest} for told, digest in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, kept, sources=sources, shares=_asked_and_reached(spec, dealt))
@@ -82,19 +79,19 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     return snapshot
 
 
-def _counted(rows_in: int, kept: list[Example], drops: list[Drop], changed: dict[str, int]) -> Snapshot:
+def _counted(intake: Intake, kept: list[Example], drops: list[Drop]) -> Snapshot:
     """The counts; that none is lost is checked here on every run."""
     dropped = Counter(drop.reason for drop in drops)
-    if rows_in != len(kept) + dropped.total():
-        raise TunesmithError(f"rows are lost: {rows_in} in, {len(kept)} kept, {dropped.total()} dropped")
+    if intake.rows != len(kept) + dropped.total():
+        raise TunesmithError(f"rows are lost: {intake.rows} in, {len(kept)} kept, {dropped.total()} dropped")
     splits = Counter(example.split for example in kept)
     return Snapshot(
-        rows_in=rows_in,
+        rows_in=intake.rows,
         kept=len(kept),
         dropped=dict(sorted(dropped.items())),
         splits={split: splits[split] for split in SPLITS},
         groups=len({e.group for e in kept if e.group is not None}) + sum(e.group is None for e in kept),
-        changed=dict(sorted(changed.items())),
+        changed=dict(sorted(intake.changed.items())),
     )
 
 

@@ -15,7 +15,7 @@ from tunesmith.evaluate.asking import Asked
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.retention import General
 from tunesmith.evaluate.spec import MEASURES, RETENTION_LIMIT
-from tunesmith.evaluate.wording import figure, limit_words, with_interval
+from tunesmith.evaluate.wording import figure, limit_words, percent, points, with_interval
 
 FEWEST_ROWS = 20
 """Scored rows below which a target is not judged: the interval of a share is then wider than 0.4."""
@@ -64,7 +64,7 @@ def target_reason(target: Target, measures: Sequence[Measure]) -> Reason:
     text = f"{name} {with_interval(measure)}, {limit_words(target)}"
     if measure.n < FEWEST_ROWS:
         few = f"{text}: {measure.n} rows are too few to judge, at least {FEWEST_ROWS} are needed"
-        return _reason(target, few, "unknown", evidence)
+        return _reason(target, few, "unknown", {**evidence, "fewest": FEWEST_ROWS})
     if not target.surely:
         return _reason(target, text, "passed" if target.met_by(measure.value) else "failed", evidence)
     end = measure.low if target.at_least is not None else measure.high
@@ -118,7 +118,7 @@ def unscored_reason(measures: Sequence[Measure], main: str) -> Reason:
     evidence = {"scored": scored, "unscored": unscored, "at_most": MOST_UNSCORED}
     if total == 0:
         return Reason(code="unscored", message="no held-out row was answered", verdict="unknown", evidence=evidence)
-    text = f"{unscored} of {total} answers could not be scored for {main}, at most {MOST_UNSCORED:.0%} is accepted"
+    text = f"{unscored} of {total} answers could not be scored for {main}, at most {percent(MOST_UNSCORED)} is accepted"
     verdict: VerdictName = "passed" if unscored <= MOST_UNSCORED * total else "unknown"
     return Reason(code="unscored", message=text, verdict=verdict, evidence=evidence)
 
@@ -173,13 +173,13 @@ def _explained(reason: Reason, measures: Sequence[Measure]) -> Reason:
     evidence: dict[str, Any] = {"skills_that_fell": fallen}
     if ours is not None and theirs is not None and ours.value is not None and theirs.value is not None:
         went = "fell" if ours.value < theirs.value else "rose" if ours.value > theirs.value else "stayed"
-        parts.append(f"general accuracy {went} from {theirs.value:.0%} to {ours.value:.0%}")
+        parts.append(f"general accuracy {went} from {percent(theirs.value)} to {percent(ours.value)}")
         evidence |= {"general_accuracy": {"base": theirs.value, "expert": ours.value}}
     if ratio is not None and ratio.value is not None:
         parts.append(f"perplexity is {ratio.value:.2f} times the base's")
         evidence |= {"general_perplexity_ratio": ratio.value}
     if fallen and reason.verdict != "passed":
-        parts.append("skills that fell most: " + ", ".join(f"{f['skill']} {f['change']:+.0%}" for f in fallen[:3]))
+        parts.append("skills that fell most: " + ", ".join(f"{f['skill']} {points(f['change'])}" for f in fallen[:3]))
     message = f"{reason.message}: {', '.join(parts)}" if parts else reason.message
     return reason.model_copy(update={"message": message, "evidence": {**reason.evidence, **evidence}})
 

@@ -26,6 +26,7 @@ class Sides:
     Args:
         expert, base: the answers they wrote.
         base_fair: the base's likeliest labels; empty where labels or likelihoods are missing.
+        fair_reading: how the base's likelihoods were compared, `as a whole` or `per token`; empty where there are none.
         expert_labels: the expert's likeliest labels with their probability, for calibration.
         expert_alone, base_alone: requests of their own, for latency.
     """
@@ -33,6 +34,7 @@ class Sides:
     expert: Sequence[Row]
     base: Sequence[Row]
     base_fair: Sequence[Row] = ()
+    fair_reading: str = ""
     expert_labels: Sequence[Row] = ()
     expert_alone: Sequence[Row] = ()
     base_alone: Sequence[Row] = ()

@@ -126,8 +126,10 @@ def ask_general(
     unscored: list[str] = []
     asked = chosen_items(spec, languages)
     for chunk in told(chunks(asked, ROWS_AT_ONCE), events, stage, f"general questions, {answerer.name}", len(asked)):
-        conversations = [(Message(role="user", content=item.question),) for item in chunk]
-        for item, row in zip(chunk, answerer.likelihood(conversations, [item.options for item in chunk]), strict=True):
+        conversations = [(Message(role="user", content=question_text(item)),) for item in chunk]
+        for item, row in zip(
+            chunk, answerer.likelihood(conversations, [option_texts(item) for item in chunk]), strict=True
+        ):
             logs = [likelihood.log_probability for likelihood in row]
             if all(math.isfinite(x) for x in logs):
                 right[item.id] = logs.index(max(logs)) == item.answer
@@ -141,6 +143,17 @@ def ask_general(
             else:
                 unscored.append(key)
     return General(right, nats, tuple(unscored))
+
+
+def question_text(item: Item) -> str:
+    """The question with a request to be short: without it a chat model expects itself to answer in a sentence."""
+    return item.question + ("用几个字回答。" if item.skill == APART else " Answer in a few words.")
+
+
+def option_texts(item: Item) -> list[str]:
+    """The answers as chat models end them, with a full stop."""
+    stop = "。" if item.skill == APART else "."
+    return [option if option.endswith(stop) else option + stop for option in item.options]
 
 
 def _usable(likelihood: Likelihood) -> bool:

@@ -53,6 +53,18 @@ MEASURES: dict[str, MeasureInfo] = {
     "tokens_per_second": MeasureInfo(0, None, "tokens/s", True, "answer tokens per second in batches, this machine"),
 }
 
+UNSLICED = frozenset(
+    {
+        "retention",
+        "general_accuracy",
+        "general_perplexity_ratio",
+        "calibration_error",
+        "latency_p95_ms",
+        "tokens_per_second",
+    }
+)
+"""Measures that are made over all rows only."""
+
 _NEED_LABELS = {"accuracy", "f1", "precision", "recall"}
 _BY_TASK: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "f1", "precision", "recall", "valid_output"),

@@ -76,6 +76,10 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
         ),
         safety_gate(profile, measures),
     )
+    if sides.fair_reading:
+        notes.append(
+            f"the base's label likelihoods are compared {sides.fair_reading}: of the two ways the better for it"
+        )
     notes = [*_limits(checkpoint, examples, left_out), *ours[0].notes, *theirs[0].notes, *notes]
     report = Report(
         measures=measures,
@@ -117,11 +121,13 @@ def _scored(
         found = by_likelihood(asked, labels, per_token=per_token)
         return score_rows(examples, found, scorers=scorers, labels=labels)
 
-    fair = {"total": likeliest(theirs, False), "per token": likeliest(theirs, True)}
+    fair = {"as a whole": likeliest(theirs, False), "per token": likeliest(theirs, True)}
+    how = better_base(fair)
     return Sides(
         expert=rows(ours, "free"),
         base=rows(theirs, "free"),
-        base_fair=fair[better_base(fair)],
+        base_fair=fair[how],
+        fair_reading=how if fair[how] else "",
         expert_labels=likeliest(ours, False),
         expert_alone=rows(ours, "alone"),
         base_alone=rows(theirs, "alone"),

@@ -76,7 +76,7 @@ def wilson(share: float, rows: float, *, level: float) -> tuple[float, float]:
     z2 = float(ndtri((1 + level) / 2)) ** 2
     centre = (share + z2 / (2 * rows)) / (1 + z2 / rows)
     half = (z2 * (share * (1 - share) / rows + z2 / (4 * rows**2))) ** 0.5 / (1 + z2 / rows)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    return max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0)
 
 
 def share_interval(successes_N: Floats, clusters: Sequence[str], *, level: float) -> Interval:
@@ -149,7 +149,8 @@ def bootstrap_interval(kernel: Kernel, clusters: Sequence[str], sampling: Sampli
     method = f"percentile bootstrap, {sampling.resamples} resamples of {number} clusters"
     if number <= _MOST_CLUSTERS_FOR_BCA:
         point = float(kernel(np.ones((1, len(codes))))[0])
-        below = (np.sum(values < point) + 0.5 * np.sum(values == point)) / len(values)
+        ties = np.isclose(values, point, rtol=1e-9, atol=1e-12)  # sums in another order differ in the last digit
+        below = (np.sum((values < point) & ~ties) + 0.5 * ties.sum()) / len(values)
         left_out = _left_out_values(kernel, codes)
         apart = np.nanmean(left_out) - left_out[~np.isnan(left_out)]
         spread = float((apart**2).sum())

@@ -14,12 +14,21 @@ def figure(value: float, unit: str, *, sign: bool = False) -> str:
         return f"{value:{plus}.1f} tokens/s"
     if unit == "nats":
         return f"{value:{plus}.4f} nats"
-    text = f"{value:{plus}.3f}"
-    return text[:-1] if text.endswith("0") else text
+    return f"{value:{plus}.3f}"
+
+
+def percent(share: float) -> str:
+    """`71 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def points(change: float) -> str:
+    """A change of a share in percentage points: `-30 points`."""
+    return f"{100 * change:+.0f} points"
 
 
 def with_interval(measure: Measure, *, sign: bool = False) -> str:
-    """`0.41 (95 % 0.35 to 0.47, 200 rows)`; without an interval only the number of rows stands in brackets."""
+    """`0.410 (95 % 0.350 to 0.470, 200 rows)`; without an interval only the number of rows stands in brackets."""
     if measure.value is None:
         return f"unscored ({measure.unscored} rows)"
     rows = f"{measure.n} rows"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from tunesmith.core.types import Answer, Likelihood, Usage
 from tunesmith.models.chat import Chat
 from tunesmith.models.generate import Generated, Generation, Progress, generate
 from tunesmith.models.likelihood import option_likelihood, text_likelihood
+from tunesmith.models.prefix import PrefixMemory
 
 
 class LocalAnswerer:
     """Answers greedily with a transformers model; the same conversations give the same answers.
 
     Args:
-        model: a causal language model in evaluation mode.
+        model: a causal language model in evaluation mode; its weights must not change while it answers.
         chat: its tokeniser with the chat template.
         name: what answers and routes are called.
         on_progress: called with (rows done, rows in all) while a call runs.
@@ -32,6 +34,7 @@ class LocalAnswerer:
         self.chat = chat
         self.name = name
         self.on_progress = on_progress
+        self._memory = PrefixMemory()
         self.context: int = getattr(model.config.get_text_config(), "max_position_embeddings", 1 << 30)
 
     def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
@@ -47,7 +50,7 @@ class LocalAnswerer:
         fits = [n for n, prompt in enumerate(prompts) if len(prompt) + at_most_tokens <= self.context]
         how = Generation(at_most_tokens, self.stop_ids)
         began = time.perf_counter()
-        said = generate(self.model, [prompts[n] for n in fits], how, on_progress=self.on_progress)
+        said = generate(self.model, [prompts[n] for n in fits], how, on_progress=self.on_progress, memory=self._memory)
         seconds = (time.perf_counter() - began) / max(1, len(fits))
         answered = dict(zip(fits, said, strict=True))
         return [
@@ -67,7 +70,7 @@ class LocalAnswerer:
         turns = {text: self.chat.completion(text) for some in options for text in some}
         wanted = [[turns[text] for text in some] for some in options]
         self._check_context([len(p) + max(map(len, some), default=0) for p, some in zip(prompts, wanted, strict=True)])
-        return option_likelihood(self.model, prompts, wanted, on_progress=self.on_progress)
+        return option_likelihood(self.model, prompts, wanted, on_progress=self.on_progress, memory=self._memory)
 
     def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:
         """The likelihood of plain texts, given their first token (the tokeniser's begin-of-text, where it has one).
@@ -137,7 +140,7 @@ def open_model(base_path: Path | str, adapter_path: Path | str | None = None, *,
     try:
         yield answerer
     finally:
-        del answerer.model
+        del answerer.model, answerer._memory
         gc.collect()
         if cuda:
             torch.cuda.empty_cache()
@@ -151,7 +154,10 @@ def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
     from peft import PeftModel
 
     try:
-        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+        with warnings.catch_warnings():
+            # peft 0.21 asks for a property that transformers 5.23 has renamed; nothing the user could mend.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         found = f"the adapter does not fit the model: {error}"
         raise UserError(Problem("adapter-misfit", found, "use the base it was trained on", str(folder))) from None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from tunesmith.models.prefix import SharedPrefix, common_prefix, sharing, visible
+from tunesmith.models.prefix import PrefixMemory, SharedPrefix, common_prefix, sharing, visible
 
 Progress = Callable[[int, int], None]
 
@@ -49,7 +49,12 @@ class Generated:
 
 @torch.inference_mode()
 def generate(
-    model: Any, prompts: Sequence[Sequence[int]], how: Generation, *, on_progress: Progress | None = None
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    how: Generation,
+    *,
+    on_progress: Progress | None = None,
+    memory: PrefixMemory | None = None,
 ) -> list[Generated]:
     """One answer per prompt, in order.
 
@@ -58,6 +63,7 @@ def generate(
         prompts: token ids, none empty; together with the answer no longer than the model's context.
         how: limits, stop tokens, sampling.
         on_progress: called with (answers done, answers wanted) after each batch.
+        memory: keeps the shared prefix for the next call; only for a model that is not trained meanwhile.
 
     Raises:
         ValueError: a prompt is empty.
@@ -68,7 +74,7 @@ def generate(
     if how.at_most_tokens < 1:
         return answers
     done = 0
-    with sharing(model, common_prefix(prompts)) as prefix:
+    with sharing(model, common_prefix(prompts), memory) as prefix:
         start = prefix.length if prefix else 0
         for rows in batches([len(p) - start + how.at_most_tokens for p in prompts], how.token_budget, how.rows_at_once):
             _answer(model, [prompts[row][start:] for row in rows], [answers[row] for row in rows], rows, how, prefix)

@@ -15,7 +15,7 @@ import torch
 
 from tunesmith.core.types import Likelihood
 from tunesmith.models.generate import Progress, batches, pad_left
-from tunesmith.models.prefix import SharedPrefix, can_share, common_prefix, sharing, visible
+from tunesmith.models.prefix import PrefixMemory, SharedPrefix, can_share, common_prefix, sharing, visible
 
 _LOGITS = 1 << 26
 """Most logits (float32, 256 MiB) that one call may make."""
@@ -65,6 +65,7 @@ def option_likelihood(
     options: Sequence[Sequence[Sequence[int]]],
     *,
     on_progress: Progress | None = None,
+    memory: PrefixMemory | None = None,
 ) -> list[list[Likelihood]]:
     """For prompt n, the likelihood of each of `options[n]` as its continuation.
 
@@ -73,6 +74,7 @@ def option_likelihood(
         prompts: token ids, none empty.
         options: token ids of the continuations; an empty one has probability 1.
         on_progress: called with (prompts done, prompts in all).
+        memory: keeps the shared prefix for the next call; only for a model that is not trained meanwhile.
     """
     if not prompts:
         return []
@@ -81,7 +83,7 @@ def option_likelihood(
     trees = [Tree.of(some) for some in options]
     found: list[list[Likelihood]] = [[] for _ in prompts]
     done = 0
-    with sharing(model, common_prefix(prompts)) as prefix:
+    with sharing(model, common_prefix(prompts), memory) as prefix:
         start = prefix.length if prefix else 0
         own = [list(prompt[start:]) for prompt in prompts]
         width = model.config.get_text_config().vocab_size

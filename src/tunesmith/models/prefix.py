@@ -39,6 +39,26 @@ class SharedPrefix:
     layers: tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
 
+@dataclass
+class PrefixMemory:
+    """The last prefix that a model computed, for the next call with the same system prompt.
+
+    Only for a model whose weights do not change any more: keys and values would be those of the old weights.
+    """
+
+    tokens: tuple[int, ...] = ()
+    shared: SharedPrefix | None = None
+
+    def find(self, prefix: Sequence[int]) -> SharedPrefix | None:
+        """Keys and values of at least nine tenths of `prefix`, if they are here."""
+        same = _same(self.tokens, prefix)
+        if self.shared is None or same < max(_SHORTEST, 0.9 * len(prefix)):
+            return None
+        return SharedPrefix(
+            same, tuple((keys[:, :, :same], values[:, :, :same]) for keys, values in self.shared.layers)
+        )
+
+
 class _Recording(dict[int, tuple[torch.Tensor, torch.Tensor]]):
     """Layer -> keys and values that its attention was called with."""
 
@@ -49,8 +69,13 @@ def common_prefix(rows: Sequence[Sequence[int]]) -> list[int]:
         return []
     first, last = min(map(list, rows)), max(map(list, rows))
     limit = min(len(row) for row in rows) - 1
-    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    return first[: min(same, limit)]
+    return first[: min(_same(first, last), limit)]
+
+
+def _same(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two rows have in common at their start."""
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 @torch.inference_mode()
@@ -71,18 +96,29 @@ def can_share(model: Any, tokens: Sequence[int]) -> bool:
 
 
 @contextlib.contextmanager
-def sharing(model: Any, prefix: Sequence[int]) -> Iterator[SharedPrefix | None]:
+def sharing(model: Any, prefix: Sequence[int], memory: PrefixMemory | None = None) -> Iterator[SharedPrefix | None]:
     """The prefix's keys and values, for calls of `model(..., shared_prefix=it)` inside the block.
 
+    Args:
+        model: a transformers causal language model in evaluation mode.
+        prefix: the tokens that all rows begin with.
+        memory: where an earlier call left its prefix, and this one leaves its own.
+
     Yields:
-        None where the prefix is shorter than 4 tokens or the model's attention cannot share: then rows are to be
-        given in full. The model's attention implementation is put back when the block ends.
+        The prefix or a little less of it: `length` tells where rows go on. None where the prefix is shorter than 4
+        tokens or the model's attention cannot share: then rows are to be given in full. The model's attention
+        implementation is put back when the block ends.
     """
     if len(prefix) < _SHORTEST or not can_share(model, prefix):
         yield None
         return
     with _implementation(model):
-        yield _compute(model, prefix)
+        shared = memory.find(prefix) if memory else None
+        if shared is None:
+            shared = _compute(model, prefix)
+            if memory:
+                memory.tokens, memory.shared = tuple(prefix), shared
+        yield shared
 
 
 @contextlib.contextmanager
@@ -179,9 +215,11 @@ def _register() -> None:
 def _is_plain(model: Any) -> bool:
     """Whether the config promises plain causal attention in every layer."""
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    odd = ("index_topk", "attn_logit_softcapping", "attention_chunk_size")
-    return kinds == {"full_attention"} and not any(getattr(config, name, None) for name in odd)
+    kinds = getattr(config, "layer_types", None)
+    odd = ["index_topk", "attn_logit_softcapping", "attention_chunk_size"]
+    # Mistral and Phi-3 name no kinds of layers: their window, where set, is every layer's.
+    odd += [] if kinds else ["sliding_window"]
+    return set(kinds or ["full_attention"]) == {"full_attention"} and not any(getattr(config, o, None) for o in odd)
 
 
 def _compute(model: Any, prefix: Sequence[int]) -> SharedPrefix:

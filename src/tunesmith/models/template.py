@@ -20,6 +20,7 @@ from tunesmith.models.timelimit import time_limit
 
 RENDER_SECONDS = 5.0
 LONGEST_TEMPLATE = 200_000
+_LARGEST_FACTOR = 1_000
 
 CHATML = (
     "{% for message in messages %}"
@@ -63,6 +64,8 @@ class ChatTemplate:
         if "strftime_now" in spoken:
             found = "the chat template writes today's date into every prompt"
             self.warnings += (Problem("template-dated", found, "expect other prompts tomorrow"),)
+        for text in [self.text] if isinstance(self.text, str) else self.text.values():
+            _refuse_explosive(text)
         self.hash = digest_bytes(canonical_json([self.text, tokenizer.special_tokens_map]))
 
     def render(self, messages: Sequence[Message], tools: Sequence[str] = (), *, prompt: bool) -> str:
@@ -128,6 +131,41 @@ class ChatTemplate:
             # The template is input: whatever it raises is the user's to mend.
             found = f"the chat template refuses this conversation: {shorten(str(error), width=200)}"
         raise UserError(Problem("template-refused", found, "change the row, or chat_template in the model folder"))
+
+
+def _refuse_explosive(text: str) -> None:
+    """Refuse powers and multiplication by large numbers, before anything compiles the template.
+
+    `10 ** 10 ** 9` is computed in one step of C, while compiling, and no time limit can end it. None of the 70
+    templates in trl 1.16 multiplies at all.
+    """
+    from jinja2 import Environment, TemplateError, nodes
+    from jinja2.ext import Extension, loopcontrols
+
+    class Generation(Extension):
+        """The `generation` tag that transformers adds to Jinja."""
+
+        tags = {"generation"}  # noqa: RUF012 - Jinja reads it from the class
+
+        def parse(self, parser: Any) -> Any:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+    try:
+        tree = Environment(extensions=[Generation, loopcontrols], autoescape=False).parse(text)
+    except (TemplateError, RecursionError) as error:
+        found = f"the chat template cannot be read: {shorten(str(error), width=200)}"
+        raise UserError(Problem("template-refused", found, "change chat_template in the model folder")) from None
+    factors = [side for product in tree.find_all(nodes.Mul) for side in (product.left, product.right)]
+    large = [c for side in factors for c in (side, *side.find_all(nodes.Const)) if _is_large(c)]
+    if large or any(True for _ in tree.find_all(nodes.Pow)):
+        found = "the chat template computes powers or large products, which can stop the program"
+        raise UserError(Problem("template-refused", found, "change chat_template in the model folder"))
+
+
+def _is_large(node: Any) -> bool:
+    value = getattr(node, "value", 0)
+    return isinstance(value, int | float) and abs(value) > _LARGEST_FACTOR
 
 
 def parse_tools(tools: Sequence[str]) -> list[Any]:

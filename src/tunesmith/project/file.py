@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tunesmith.core.errors import Problem, UserError, did_you_mean, shorten
 from tunesmith.core.shelf import problems_of
-from tunesmith.evaluate.spec import measures
+from tunesmith.evaluate.spec import UNSLICED, measures
 from tunesmith.profile.check import measurable
 from tunesmith.project.spec import ProjectSpec
 from tunesmith.project.trunk import TRUNK, section_of
@@ -114,7 +114,7 @@ def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
     attributes = {name for source in spec.data.sources for name in source.settings.get("attributes", [])}
     profile = spec.profile
     known = measures(spec.evaluate, profile.kind_of_task, profile.labels, terms=profile.terms)
-    return found + measurable(spec.profile, known, attributes=attributes)
+    return found + measurable(profile, known, attributes=attributes, unsliced=UNSLICED)
 
 
 def _component_problems(given: Any) -> list[Problem]:

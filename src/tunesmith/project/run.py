@@ -48,6 +48,13 @@ class Outcome:
         return tuple(v for v in self.verdicts if v.stops)
 
     @property
+    def word(self) -> str:
+        """`stopped` by a gate, `passed` to the end of the trunk, or `unfinished` where the run was to end earlier."""
+        if self.stopped:
+            return "stopped"
+        return "passed" if len(self.artifacts) == len(TRUNK) else "unfinished"
+
+    @property
     def exit_code(self) -> int:
         """0 if every gate passed (or was lowered), 3 if one stops the run."""
         return EXIT_GATE if self.stopped else EXIT_PASSED
@@ -81,7 +88,7 @@ class Runner:
                 if (stops and not keep_going) or stage.name == until:
                     break
             outcome = Outcome(session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused))
-            self._end(session, outcome.exit_code, "stopped" if outcome.stopped else "passed")
+            self._end(session, outcome.exit_code, outcome.word)
         return outcome
 
     @contextmanager

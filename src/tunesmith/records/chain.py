@@ -37,7 +37,7 @@ _SAID = {
     "ledger-truncated": "{} was cut off the end",
     "ledger-rewritten": "{} is not the record that the kept head names: the ledger was rewritten up to it",
 }
-_HINT = "compare with a copy kept elsewhere (tunesmith audit export); from here on the ledger proves nothing by itself"
+_HINT = "compare with a copy that was kept elsewhere; from this record on the ledger proves nothing by itself"
 
 
 class Head(NamedTuple):

@@ -2,7 +2,8 @@
 
 Only portable SQL is used, through SQLAlchemy's expression language. SQLite runs with a write-ahead log, foreign
 keys, full synchronisation (what was acknowledged survives a power cut) and a busy timeout, and every writing
-transaction begins with `BEGIN IMMEDIATE`, so that two processes queue instead of failing.
+transaction begins with `BEGIN IMMEDIATE`, so that two processes queue instead of failing. SQLite's log needs a disk of
+this machine; a home on a network drive, or one ledger for many machines, calls for PostgreSQL.
 """
 
 from __future__ import annotations
@@ -110,23 +111,28 @@ class Database:
         url: SQLAlchemy URL of a PostgreSQL (or other) database; None: `<home>/records.db`.
 
     Raises:
-        UserError: the URL is not one, the database cannot be reached, or the file is not a database.
+        UserError: the home cannot be written to, the URL is not one, the database cannot be reached, or the file is
+            not a database.
         MissingLibrary: the driver that the URL needs is not installed.
     """
 
     def __init__(self, home: Path, *, url: str | None = None) -> None:
         self.home = home
-        home.mkdir(parents=True, exist_ok=True)
         self._url = _address(home, url)
         self.engine = self._open()
-        with self._explained(), self.lock("database"):
-            self._make_tables()
+        try:
+            (home / "locks").mkdir(parents=True, exist_ok=True)
+            with self._explained(), self.lock("database"):
+                self._make_tables()
+        except OSError as error:
+            message = f"records cannot be kept here: {error.strerror or error}"
+            raise UserError(
+                Problem("unwritable-home", message, "choose a folder you can write to", str(home))
+            ) from None
 
     def lock(self, name: str) -> FileLock:
         """A lock between processes (and threads) of this machine; the system frees it when its holder dies."""
-        folder = self.home / "locks"
-        folder.mkdir(exist_ok=True)
-        return FileLock(folder / f"{name}.lock")
+        return FileLock(self.home / "locks" / f"{name}.lock")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -119,10 +119,11 @@ class Ledger:
         Args:
             expect: a head that was kept elsewhere; None: the one in `ledger.head`.
         """
+        # the head first: a record that is appended meanwhile must not make the head newer than the rows
+        kept = Head(*expect) if expect is not None else self._kept_head()
         with self._database.reading() as connection:
             stored = connection.execute(sa.select(*_COLUMNS).order_by(LEDGER.c.seq)).all()
         rows = [_sound(Row(row.seq, *row)) for row in stored]
-        kept = Head(*expect) if expect is not None else self._kept_head()
         problems = damage(rows, expect=kept, where="ledger")
         return problems if kept or not rows else [*problems, self._no_head()]
 

@@ -7,13 +7,13 @@ import json
 import platform
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from tunesmith import __version__
 from tunesmith.core import types
-from tunesmith.core.errors import CorruptArtifact
+from tunesmith.core.errors import CorruptArtifact, shorten
 from tunesmith.core.ids import canonical_json, content_id, digest_file, digest_folder
 from tunesmith.core.types import Artifact, Noun
 
@@ -23,6 +23,7 @@ _LIBRARIES = (
     *("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pyarrow"),
     *("scipy", "scikit-learn", "statsmodels", "pydantic"),
 )
+_HOME = "<home>"
 _NOT_CONTENT = frozenset({"id", "run", "inputs", "gates"})
 
 
@@ -37,6 +38,7 @@ class RunRecord(Noun):
     """One run of one stage: everything that is needed to say where an artifact comes from.
 
     Fields:
+        format: version of this form; raised when an older tunesmith could not read it.
         run: id of the run; `stage` the stage that ran.
         type: name of the artifact's class in `core.types`; `artifact` its id.
         inputs: ids of the artifacts it was made from.
@@ -45,10 +47,10 @@ class RunRecord(Noun):
         files: relative path -> size and digest, for every file but this record.
         tunesmith: version of tunesmith; `versions`: library -> version, Python among them.
         started, ended: UTC, ISO 8601 with microseconds.
-        fields: the artifact's own fields, gates included.
+        fields: the artifact's own fields, gates included; paths inside the home begin with `<home>`.
     """
 
-    format: int = 1
+    format: Literal[1] = 1
     run: str
     stage: str
     type: str
@@ -64,12 +66,36 @@ class RunRecord(Noun):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
-def artifact_id(artifact: Artifact, digests: Mapping[str, str]) -> str:
+def artifact_id(kind: type[Artifact], fields: Mapping[str, Any], files: Mapping[str, FileRecord]) -> str:
     """The content id: fields and file digests, without what differs between two runs of the same work."""
+    own = {name: value for name, value in fields.items() if name not in {*_NOT_CONTENT, *kind.volatile}}
+    digests = {name: file.sha256 for name, file in files.items() if name not in kind.volatile_files}
+    return content_id(kind.prefix, {"fields": own, "files": digests})
+
+
+def stored_fields(artifact: Artifact, home: Path) -> dict[str, Any]:
+    """The artifact's own fields as plain JSON values, with paths inside `home` said relative to it.
+
+    So a home that was moved or copied still opens, and ids do not depend on where it lies.
+
+    Raises:
+        ValueError: a field holds NaN or infinity.
+    """
     # not mode="json": that would quietly turn a NaN inside free-form values into null
-    fields = artifact.model_dump(exclude={*_NOT_CONTENT, *artifact.volatile})
-    files = {name: digest for name, digest in digests.items() if name not in artifact.volatile_files}
-    return content_id(artifact.prefix, {"fields": fields, "files": files})
+    fields = artifact.model_dump(exclude={"id", "run", "inputs"})
+    moved: dict[str, Any] = _moved(plain(fields), home.as_posix(), _HOME)
+    return moved
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """`value` with every text that is the path `old` or lies below it led to `new`."""
+    if isinstance(value, dict):
+        return {key: _moved(item, old, new) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_moved(item, old, new) for item in value]
+    if isinstance(value, str) and (value == old or value.startswith(old + "/")):
+        return new + value[len(old) :]
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -103,24 +129,35 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / MANIFEST
     try:
         return RunRecord.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise _corrupt(folder, MANIFEST, str(error).partition("\n")[0]) from None
+    except OSError as error:
+        raise _corrupt(folder, MANIFEST, error.strerror or str(error)) from None
+    except ValidationError as error:
+        newer = [item["input"] for item in error.errors() if item["loc"] == ("format",)]
+        if newer:
+            message = f"{path}: its format is {shorten(newer[0])}, this tunesmith knows 1; update tunesmith to read it"
+            raise CorruptArtifact(message) from None
+        raise _corrupt(folder, MANIFEST, str(error).replace("\n", " ")) from None
 
 
-def open_artifact(folder: Path, record: RunRecord) -> Artifact:
+def open_artifact(folder: Path, record: RunRecord, home: Path) -> Artifact:
     """The artifact that `record` describes, with id, run, inputs and folder set.
 
     Raises:
         CorruptArtifact: its type is unknown or its fields do not fit the type.
     """
-    kind = getattr(types, record.type, None)
-    if not (isinstance(kind, type) and issubclass(kind, Artifact)):
-        raise _corrupt(folder, MANIFEST, f"there is no artifact type '{record.type}'")
     own = {"id": record.artifact, "run": record.run, "inputs": record.inputs, "folder": folder}
+    fields = _moved(record.fields, _HOME, home.as_posix())
     try:
-        return kind.model_validate({**record.fields, **own})
+        return _kind(folder, record).model_validate({**fields, **own})
     except ValidationError as error:
         raise _corrupt(folder, MANIFEST, str(error).replace("\n", " ")) from None
+
+
+def _kind(folder: Path, record: RunRecord) -> type[Artifact]:
+    kind = getattr(types, record.type, None)
+    if isinstance(kind, type) and issubclass(kind, Artifact):
+        return kind
+    raise _corrupt(folder, MANIFEST, f"there is no artifact type '{record.type}'")
 
 
 def check_files(folder: Path, record: RunRecord, *, digests: bool) -> None:
@@ -144,10 +181,9 @@ def check_files(folder: Path, record: RunRecord, *, digests: bool) -> None:
             raise _corrupt(folder, name, "the file was added after the run")
 
 
-def check_identity(folder: Path, artifact: Artifact, record: RunRecord) -> None:
-    """The artifact's fields and digests still give its id; raises CorruptArtifact where they do not."""
-    digests = {name: file.sha256 for name, file in record.files.items()}
-    if artifact_id(artifact, digests) != record.artifact:
+def check_identity(folder: Path, record: RunRecord) -> None:
+    """The recorded fields and digests still give the artifact's id; raises CorruptArtifact where they do not."""
+    if artifact_id(_kind(folder, record), record.fields, record.files) != record.artifact:
         raise _corrupt(folder, MANIFEST, f"its fields do not give the id {record.artifact}")
 
 

@@ -31,8 +31,11 @@ from tunesmith.records.manifest import (
     open_artifact,
     plain,
     read_record,
+    stored_fields,
 )
-from tunesmith.records.sessions import Sessions, now
+from tunesmith.records.sessions import SessionRecord, Sessions, now
+
+__all__ = ["RunRecord", "RunStore", "SessionRecord"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -86,12 +89,12 @@ class RunStore(Sessions):
             started = now()
             with atomic_folder(folder) as out:
                 artifact = work(out)
-                files = describe_files(out)
+                files, fields = describe_files(out), stored_fields(artifact, self.home)
                 record = RunRecord(
                     run=run,
                     stage=stage,
                     type=type(artifact).__name__,
-                    artifact=artifact_id(artifact, {name: file.sha256 for name, file in files.items()}),
+                    artifact=artifact_id(type(artifact), fields, files),
                     inputs=tuple(inputs),
                     spec=plain(spec),
                     code=dict(code),
@@ -99,12 +102,12 @@ class RunStore(Sessions):
                     versions=library_versions(),
                     started=started,
                     ended=now(),
-                    fields=plain(artifact.model_dump(exclude={"id", "run", "inputs"})),
+                    fields=fields,
                 )
                 write_json(out / MANIFEST, record.model_dump(mode="json"))
             self._index(record)
             self.drop_scratch(run)
-        return open_artifact(folder, record)
+        return open_artifact(folder, record, self.home)
 
     def find(self, run: str) -> Artifact | None:
         """The artifact that `run` made, opened; None if there is no such run.
@@ -120,7 +123,7 @@ class RunStore(Sessions):
         record = read_record(folder)
         check_files(folder, record, digests=False)
         self._index(record)
-        return open_artifact(folder, record)
+        return open_artifact(folder, record, self.home)
 
     def verify(self, run: str) -> Artifact | None:
         """Like `find`, with every digest computed again, and the artifact's id with them.
@@ -133,7 +136,7 @@ class RunStore(Sessions):
             return None
         record = read_record(artifact.folder)
         check_files(artifact.folder, record, digests=True)
-        check_identity(artifact.folder, artifact, record)
+        check_identity(artifact.folder, record)
         return artifact
 
     def record(self, run: str) -> RunRecord:

@@ -119,6 +119,7 @@ def _resume(seams: Seams, weights: dict[str, Tensor], optimiser: torch.optim.Opt
     """Put the newest checkpoint in force; its curve and its seconds, or an empty curve where there is none."""
     saved = seams.keeper.load()
     if saved is None:
+        torch.manual_seed(seams.plan.seed)  # dropout draws from it; a resumed run takes the state that was saved
         return [], 0.0
     restore_tensors(saved.tensors, weights, optimiser)
     points = list(saved.state["points"])

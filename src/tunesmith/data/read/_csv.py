@@ -38,7 +38,11 @@ def csv_rows(
     header: list[str] | None = None
     while True:
         found = _next_record(reader, feeder, shown)
-        yield from feeder.take_drops()
+        drops = feeder.take_drops()
+        if header is None and drops:
+            found = drops[0]
+        else:
+            yield from drops
         if found is None:
             return
         if header is None:
@@ -58,7 +62,7 @@ def _next_record(reader: Any, feeder: _Feeder, shown: str) -> list[str] | Drop |
         return None
     except csv.Error as error:
         reason, detail = "broken-csv", str(error)
-        if feeder.ended or "unexpected end" in detail:
+        if feeder.too_long or "unexpected end" in detail:
             reason, detail = "unclosed-quote", "a quote opens here and is never closed"
             feeder.give_back()
         return Drop(place=f"{shown}:{feeder.first}", step=STEP, reason=reason, detail=detail)
@@ -97,7 +101,7 @@ class _Feeder:
         self._taken: list[Line] = []
         self._drops: list[Drop] = []
         self._size = 0
-        self.ended = False
+        self.too_long = False
         self.damaged = False
 
     def __iter__(self) -> _Feeder:
@@ -108,7 +112,7 @@ class _Feeder:
         self._taken.append(line)
         self._size += len(line.text)
         if self._size > self._max_bytes and len(self._taken) > 1:
-            self.ended = True
+            self.too_long = True
             raise csv.Error("record too long")
         return line.text + "\n"
 
@@ -119,7 +123,7 @@ class _Feeder:
 
     def begin(self) -> None:
         """A new record starts with the next line."""
-        self._taken, self._size, self.ended, self.damaged = [], 0, False, False
+        self._taken, self._size, self.too_long, self.damaged = [], 0, False, False
 
     def give_back(self) -> None:
         """All lines of this record but the first are read again."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from tunesmith.core.errors import Problem, UserError, did_you_mean, nearest
+from tunesmith.core.errors import Problem, UserError, did_you_mean, nearest, shorten
 from tunesmith.core.files import resolve_under
 
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
@@ -33,6 +34,8 @@ def locate(root: Path, path: str) -> Path:
     Raises:
         UserError: missing (with the nearest file names), not a regular file, or empty.
     """
+    if not path.strip() or "\0" in path:
+        raise UserError(Problem("wrong-value", "the path of a file is expected", value=shorten(path)))
     full = Path(path) if Path(path).is_absolute() else resolve_under(root, path)
     if not full.exists():
         neighbours = [p.name for p in full.parent.iterdir() if p.is_file()] if full.parent.is_dir() else []
@@ -41,6 +44,8 @@ def locate(root: Path, path: str) -> Path:
         raise UserError(Problem("missing-file", "the file does not exist", hint, path))
     if not full.is_file():
         raise UserError(Problem("not-a-file", "a file is expected here, this is a folder or a device", path=path))
+    if not os.access(full, os.R_OK):
+        raise UserError(Problem("not-readable", "you may not read this file", f"chmod u+r {full}", path))
     if full.stat().st_size == 0:
         raise UserError(Problem("empty-file", "the file is empty", "export the data again, or drop the source", path))
     return full
@@ -68,4 +73,7 @@ def detect_format(path: Path, shown: str) -> Format:
     suffix = path.suffix.lower()
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
+    if start == b"{" and suffix == ".json":  # JSONL under a short name, unless the object goes on in the next line
+        first_line = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
+        return "jsonl" if len(first_line) >= _HEAD_BYTES // 2 or first_line.rstrip().endswith(b"}") else "json"
     return "json" if start == b"[" else "jsonl" if start == b"{" or suffix == ".json" else "csv"

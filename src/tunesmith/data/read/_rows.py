@@ -33,7 +33,7 @@ def rows(
     notes = Counter() if notes is None else notes
     form = form or detect_format(path, shown)
     if form == "parquet":
-        return _parquet_rows(path, shown)
+        return _parquet_rows(path, shown, notes)
     if form == "json":
         return _json_rows(path, shown)
     if form == "jsonl":
@@ -114,17 +114,33 @@ def _json_rows(path: Path, shown: str) -> Iterator[Record | Drop]:
         yield _record(row, f"{shown}:{number}")
 
 
-def _parquet_rows(path: Path, shown: str) -> Iterator[Record | Drop]:
+def _parquet_rows(path: Path, shown: str, notes: Counter[str]) -> Iterator[Record | Drop]:
+    """Rows of a Parquet file; nulls inside nested columns are taken out again.
+
+    Arrow gives every object of a column the keys of all objects and fills the absent ones with null. Such a null can
+    not be told from one that the data had, and it changes tool schemas and arguments; so none is kept, and it is noted.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
     try:
         with pq.ParquetFile(path) as file:
+            nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
             for batch in file.iter_batches(batch_size=1024):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{shown}:{number}", row
-    except (pa.ArrowException, OSError) as error:
+                    yield f"{shown}:{number}", row | {name: _without_nulls(row[name], notes) for name in nested}
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         message = f"not readable as Parquet: {shorten(str(error))}"
         raise UserError(Problem("broken-parquet", message, "write the file again", shown)) from None
+
+
+def _without_nulls(value: Any, notes: Counter[str]) -> Any:
+    if isinstance(value, list):
+        return [_without_nulls(item, notes) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if nulls := sum(item is None for item in value.values()):
+        notes["nulls taken out of nested columns"] += nulls
+    return {key: _without_nulls(item, notes) for key, item in value.items() if item is not None}

@@ -1,0 +1,147 @@
+"""The page: nothing from data becomes markup, nothing is fetched, both languages are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluate_fakes import FakeModel, colours, expert_artifact, profile_of, right_answers
+from test_evaluate_stage import evaluated
+
+from tunesmith.core.types import Target
+from tunesmith.evaluate.report.chinese import reason_text
+from tunesmith.evaluate.report.content import chosen
+from tunesmith.evaluate.report.page import all_texts, plain, render, script_json
+from tunesmith.evaluate.report.plots import figures
+from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
+
+EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">&'
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The content of a report whose answers, labels and goal try to be markup."""
+    folder = tmp_path_factory.mktemp("report")
+    rows = colours(60)
+    evil = FakeModel("expert", right_answers(rows, wrong=20, says=EVIL))
+    profile = profile_of(Target(measure="accuracy", at_least=0.9), labels=("red", "green", "blue", EVIL))
+    profile = profile.model_copy(update={"problem": EVIL})
+    evaluated(
+        folder, expert=evil, base=FakeModel("base", {}), rows=rows, profile=profile, spec=EvaluateSpec(resamples=100)
+    )
+    content: dict[str, Any] = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
+    return content
+
+
+def without_plotly(page: str) -> str:
+    """The page without the plotting library's own source."""
+    from plotly.offline import get_plotlyjs
+
+    return page.replace(get_plotlyjs(), "")
+
+
+def test_answers_never_become_markup(found: dict[str, Any]) -> None:
+    page = without_plotly(render(found))
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_data_block_cannot_be_closed_by_data() -> None:
+    text = script_json({"a": "</script><!--"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script><!--"}
+
+
+def test_the_page_fetches_nothing(found: dict[str, Any]) -> None:
+    """No address in any src or href, no import, and a policy that forbids requests; plotly stands in it once."""
+    page = without_plotly(render(found))
+    assert not re.search(r"""(src|href)\s*=|@import|url\(""", page.replace("src=x", ""))
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    assert render(found).count("plotly.js v") == 1
+
+
+def test_the_verdict_comes_first(found: dict[str, Any]) -> None:
+    page = without_plotly(render(found))
+    assert page.index("The expert is refused") < page.index("Targets</span>") < page.index("Provenance</span>")
+
+
+def test_a_chinese_profile_gets_a_chinese_page(found: dict[str, Any]) -> None:
+    page = without_plotly(render({**found, "language": "zh-CN"}))
+    assert '<html lang="zh"' in page
+    assert "专家模型被拒绝</div>" in re.sub(r"<span[^>]*>|</span>", "", page)
+
+
+def test_both_languages_have_the_same_texts() -> None:
+    """Only Chinese has sentences for reasons (`say.`) and measures (`about.`): the English ones stand in the code."""
+    texts = all_texts()
+    page = {key for key in texts["zh"] if not key.startswith(("say.", "about."))}
+    assert texts["en"].keys() == page
+    assert {key.removeprefix("about.") for key in texts["zh"] if key.startswith("about.")} == set(MEASURES)
+    assert all(texts["en"].values()) and all(texts["zh"].values())
+
+
+def test_every_reason_has_a_chinese_sentence_with_the_same_figures(found: dict[str, Any]) -> None:
+    words = all_texts()["zh"]
+    for reason in [reason for gate in found["gates"] for reason in gate["reasons"]]:
+        said = reason_text(reason, words)
+        assert re.search(r"[\u4e00-\u9fff]", said), reason["code"]
+        assert set(re.findall(r"\d\.\d{3}", reason["message"])) <= set(re.findall(r"\d\.\d{3}", said))
+
+
+def test_reasons_of_a_refused_expert_are_chinese_too(tmp_path: Path) -> None:
+    """No adapter, no rows, a target that nothing measures: each has its sentence."""
+    profile = profile_of(Target(measure="equalized_odds_difference", at_most=0.1))
+    report = evaluated(tmp_path, rows=[], profile=profile, artifact=expert_artifact(adapter=None))
+    said = [reason_text(r.model_dump(mode="json"), all_texts()["zh"]) for g in report.gates for r in g.reasons]
+    assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said)
+    assert "专家模型没有适配器：它就是基座模型" in said
+
+
+def test_a_reason_of_another_room_stays_as_it_is() -> None:
+    reason = {"code": "parity", "message": "they differ", "verdict": "failed", "evidence": {}}
+    assert reason_text(reason, all_texts()["zh"]) == "they differ"
+
+
+def test_every_plot_is_drawn_and_data_labels_are_escaped(found: dict[str, Any]) -> None:
+    drawn = figures(found, all_texts()["en"])
+    assert set(drawn) == {"measures", "classes", "skills", "curves", "calibration", "latency"}
+    assert "<script" not in json.dumps(drawn)
+
+
+def test_each_class_has_its_own_line(found: dict[str, Any]) -> None:
+    """22 classes fit: one line of 26 pixels each, long names shortened."""
+    long = [f"{n} a rather long name of a chapter of a classification" for n in range(22)]
+    f1 = next(m for m in found["measures"] if m["slice"].startswith("label=") and m["name"] == "f1")
+    many = {**found, "measures": [{**f1, "slice": f"label={name}", "model": "expert"} for name in long]}
+    layout = figures(many, all_texts()["en"])["classes"]["layout"]
+    assert len(layout["yaxis"]["ticktext"]) == 22
+    assert layout["height"] >= 22 * 26
+    assert max(len(text) for text in layout["yaxis"]["ticktext"]) <= 44
+
+
+def test_shown_examples_are_a_fair_part_of_each_kind() -> None:
+    kinds = ["better"] * 50 + ["worse"] * 2 + ["wrong"] * 10
+    told = [{"change": k, "gain": 1.0, "prompt": "p", "reference": "r", "base": None, "expert": None} for k in kinds]
+    shown = [example["change"] for example in chosen(told, 9)]
+    assert {kind: shown.count(kind) for kind in ("worse", "wrong", "better")} == {"worse": 2, "wrong": 4, "better": 3}
+
+
+def test_what_could_not_be_scored_is_listed(tmp_path: Path) -> None:
+    """Two references outside the set: counted for either model, and said by the quality gate."""
+    rows = colours(30)
+    rows[:2] = [row.model_copy(update={"target": "mauve"}) for row in rows[:2]]
+    report = evaluated(tmp_path, rows=rows, expert=FakeModel("expert", right_answers(rows)))
+    content = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    line = {"model": "expert", "scorer": "label", "reason": "reference-outside-labels", "rows": 2}
+    assert line in content["unscored"]
+    reason = next(r for g in report.gates for r in g.reasons if r.code == "unscored")
+    assert reason.verdict == "unknown"
+    assert "2 of 30 answers could not be scored" in reason.message
+
+
+def test_provenance_values_are_one_line() -> None:
+    assert plain({"a": 1200, "b": [1, 2], "c": ""}) == "a: 1,200, b: 1, 2, c: –"
