@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +25,8 @@ _WORDS = ("river", "stone", "cloud", "paper", "glass", "table", "north", "music"
 
 def table_rows(count: int = 96, *, seed: int = 0, labels: Sequence[str] = LABELS) -> list[tuple[str, str]]:
     """(text, label): the last word of the text gives the label away; no two texts are alike."""
-    chance, rows = random.Random(seed), {}
+    chance = random.Random(seed)
+    rows: dict[str, str] = {}
     while len(rows) < count:
         label = len(rows) % len(labels)
         text = " ".join([*chance.sample(_WORDS, 4), chance.choice("xyz"), "ABCDEFGH"[label]])
@@ -92,3 +101,97 @@ def project_folder(folder: Path, **changed: Any) -> Path:
     write_csv(folder / "rows.csv", table_rows())
     write_settings(folder, settings(**changed))
     return folder
+
+
+ROOT = Path(__file__).resolve().parents[1]
+FORMATS = ROOT.parent / "shared" / "data" / "formats"
+
+
+def stage_folders(project: Path) -> set[str]:
+    """`stage/run` of every finished run, hidden and temporary names included: a half-written one would show."""
+    return {p.relative_to(project / ".tunesmith/runs").as_posix() for p in project.glob(".tunesmith/runs/*/*")}
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as exactly one JSON document."""
+        return json.loads(self.out)
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the problems that were told with `--json`."""
+        return [problem["code"] for problem in self.json["problems"]]
+
+
+class CommandLine:
+    """Command lines in processes of their own, forked from one that has torch loaded; see command_server.py."""
+
+    def __init__(self, cache: Path) -> None:
+        self.env = {"TUNESMITH_CACHE": str(cache), "COLUMNS": "200", "TUNESMITH_LANG": "en"}
+        env = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")]),
+            "OMP_NUM_THREADS": "1",
+        }
+        self.server = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "command_server.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=env,
+            text=True,
+        )
+
+    def __call__(
+        self, *argv: str | Path, cwd: Path | None = None, interrupt_at: str = "", env: dict[str, str] | None = None
+    ) -> Ended:
+        """Run one command line to its end.
+
+        Args:
+            argv: its words.
+            cwd: its working folder.
+            interrupt_at: send SIGINT as soon as standard error holds this text.
+            env: more environment variables.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            asked = {"argv": [str(word) for word in argv], "cwd": str(cwd or folder), "out": str(out), "err": str(err)}
+            pid = self._ask({**asked, "env": self.env | (env or {})})["pid"]
+            if interrupt_at:
+                self._wait_for(interrupt_at, err)
+                os.kill(pid, signal.SIGINT)
+            code = self._answer()["code"]
+            return Ended(code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+    def _ask(self, asked: dict[str, Any]) -> Any:
+        assert self.server.stdin is not None
+        self.server.stdin.write(json.dumps(asked) + "\n")
+        self.server.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self.server.stdout is not None
+        return json.loads(self.server.stdout.readline())
+
+    @staticmethod
+    def _wait_for(text: str, err: Path) -> None:
+        until = time.monotonic() + 120
+        while not (err.exists() and text in err.read_text("utf-8", errors="replace")):
+            assert time.monotonic() < until, f"'{text}' never came"
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        for stream in (self.server.stdin, self.server.stdout):
+            assert stream is not None
+            stream.close()
+        self.server.wait()
