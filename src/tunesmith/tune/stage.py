@@ -63,6 +63,7 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     model = _adapted(filled, base, context.seed)
+    _same_threads(context.scratch / "threads.json")
     plan = Plan(
         rows=rows,
         rows_per_step=int(filled.rows_per_step),
@@ -103,6 +104,16 @@ def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
             # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
             module.training = module.training or getattr(module, "gradient_checkpointing", False)
     return adapted
+
+
+def _same_threads(path: Path) -> None:
+    """Compute with the threads that this run began with: another number of them rounds sums in another order."""
+    import torch
+
+    if path.is_file():
+        torch.set_num_threads(int(files.read_json(path)))
+    else:
+        files.write_json(path, torch.get_num_threads())
 
 
 def _seams(spec: TuneSpec, plan: Plan, valid: list[Row], *, model: Any, context: Context) -> Seams:
