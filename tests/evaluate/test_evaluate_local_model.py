@@ -18,8 +18,8 @@ from evaluate_fakes import (
     snapshot_of,
     tokens_artifact,
 )
-from fakes import tiny_model_folder
 
+from fakes import tiny_model_folder
 from tunesmith.core.events import Events
 from tunesmith.core.protocols import Context, LikelihoodAnswerer
 from tunesmith.core.types import Base, Expert
@@ -42,13 +42,8 @@ def test_a_model_compared_with_itself_keeps_everything_and_is_refused(tmp_path: 
         fake = FakeModel("unused", {})
         return replace(context_of(tmp_path / name, fake, fake, Events()), open=opened)
 
-    spec = EvaluateSpec(
-        resamples=100,
-        at_most_tokens=4,
-        likelihood_rows=24,
-        latency_rows=2,
-        retention=RetentionSpec(items=8, passages=3),
-    )
+    suite = RetentionSpec(items=8, passages=3)
+    spec = EvaluateSpec(resamples=100, at_most_tokens=4, likelihood_rows=24, latency_rows=2, retention=suite)
     profile, snapshot = profile_of(), snapshot_of(tmp_path / "snapshot", colours(24))
     before = context("baseline")
     line = baseline.run(spec, base=base_artifact(), profile=profile, snapshot=snapshot, context=before)
