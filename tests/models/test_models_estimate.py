@@ -90,7 +90,8 @@ def test_numbers_saved_for_the_backward_pass(smollm2: Shape) -> None:
 
 def test_memory_of_full_tuning_by_hand(smollm2: Shape) -> None:
     """Weights 134,515,008 x 4 = 0.538 GB, gradients as much, AdamW twice as much; 1,024 tokens x 30 layers x
-    10,752 x 1.1 x 4 bytes = 1.453 GB, and 1.2 times that in malloc's holes; 256 positions x 49,152 x 12 bytes = 0.151 GB; 0.6 GB for torch.
+    10,752 x 1.1 x 4 bytes = 1.453 GB, and 1.2 times that in malloc's holes; 256 positions x 49,152 x 12 bytes =
+    0.151 GB; 0.6 GB for torch.
     """
     parts = memory_parts(smollm2, work(134_515_008, adapter=False, step_tokens=1024))
     expected = {

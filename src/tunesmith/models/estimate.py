@@ -7,7 +7,7 @@ operations (a multiply-add counts as two). What is left out: the file cache of t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tunesmith.models.catalog import Entry
@@ -99,6 +99,15 @@ def estimate_training(shape: Shape, work: Work, *, gflops: float, efficiency: fl
     operations = training_operations(shape, work)
     minutes = operations / (gflops * 1e9 * efficiency) / 60
     return Estimate(sum(parts.values()), minutes, operations / 1e12, gflops, parts)
+
+
+def estimate_here(shape: Shape, work: Work) -> Estimate:
+    """`estimate_training` on this machine: its GPU where it has one, else its processor, speed measured now."""
+    from tunesmith.models.hardware import look, measured_gflops
+
+    if look().gpus:
+        return estimate_training(shape, replace(work, allocator=0.0), gflops=measured_gflops("cuda"))
+    return estimate_training(shape, work, gflops=measured_gflops())
 
 
 def training_operations(shape: Shape, work: Work) -> float:
