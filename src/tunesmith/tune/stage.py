@@ -72,12 +72,13 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
         micro_tokens=int(filled.tokens_per_micro_batch),
         seed=context.seed,
     )
-    outcome = train(model, _seams(filled, plan, valid, model=model, context=context))
+    seams = _seams(filled, plan, valid, model=model, context=context)
+    outcome = train(model, seams)
     save_adapter(model, context.out / ADAPTER, base_path=base.path)
     lines = "".join(json.dumps(point, allow_nan=False) + "\n" for point in outcome.points)
     files.write_text(context.out / "curves.jsonl", lines)
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
-    return _checkpoint(outcome, plan, base=base, strategy=filled.strategy.model_dump(mode="json"), trainable=trainable)
+    return _checkpoint(seams, outcome, base=base, tokens=tokens, trainable=trainable)
 
 
 def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
@@ -167,8 +168,8 @@ def _with_states(forward: Forward, rows: list[Row], prefix: int, *, context: Con
     return PackedForward(forward.trunk, states)
 
 
-def _checkpoint(outcome: Outcome, plan: Plan, *, base: Base, strategy: dict[str, Any], trainable: int) -> Checkpoint:
-    points = outcome.points
+def _checkpoint(seams: Seams, outcome: Outcome, *, base: Base, tokens: Tokens, trainable: int) -> Checkpoint:
+    points, plan = outcome.points, seams.plan
     tenth = max(1, len(points) // 10)
 
     def mean(part: list[dict[str, Any]]) -> float:
@@ -182,7 +183,7 @@ def _checkpoint(outcome: Outcome, plan: Plan, *, base: Base, strategy: dict[str,
         base=base.id,
         base_path=base.path,
         base_revision=base.revision,
-        strategy=strategy,
+        strategy=seams.spec.strategy.model_dump(mode="json"),
         trainable=trainable,
         steps=plan.steps,
         epochs=plan.steps / plan.steps_per_epoch,
@@ -190,7 +191,7 @@ def _checkpoint(outcome: Outcome, plan: Plan, *, base: Base, strategy: dict[str,
         loss_first=mean(points[:tenth]),
         loss_last=mean(points[-tenth:]),
         valid_loss=points[-1].get("valid_loss"),
-        chat_template_hash=base.chat_template_hash,
+        chat_template_hash=tokens.chat_template_hash,
         seconds=outcome.seconds,
         tokens_per_second=read / max(outcome.seconds, 1e-9),
         peak_memory_gb=_peak_memory_gb(),
