@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -39,7 +40,7 @@ def result(outcome: str | None) -> dict[str, Any]:
 @pytest.mark.parametrize("outcome", ["passed", "stopped", "interrupted", None])
 def test_nothing_of_the_page_stays_english(outcome: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNESMITH_LANG", "zh")
-    console = Console(width=200, record=True, quiet=True)
+    console = Console(file=io.StringIO(), width=200, record=True)
     pages.outcome(console, result(outcome))
     text = console.export_text()
     assert "门禁" in text and "专家模型" in text
