@@ -116,7 +116,7 @@ class PlainLoop:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.weights.values(), SPEC.clip_norm)
         self.optimiser.step()
-        self.losses.append(float(loss))
+        self.losses.append(float(loss.detach()))
         return time.monotonic() - began
 
 
