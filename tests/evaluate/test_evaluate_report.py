@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluate_fakes import FakeModel, colours, profile_of, right_answers
+from evaluate_fakes import FakeModel, colours, expert_artifact, profile_of, right_answers
 from test_evaluate_stage import evaluated
 
 from tunesmith.core.types import Target
+from tunesmith.evaluate.report.chinese import reason_text
 from tunesmith.evaluate.report.content import chosen
 from tunesmith.evaluate.report.page import all_texts, plain, render, script_json
 from tunesmith.evaluate.report.plots import figures
-from tunesmith.evaluate.spec import EvaluateSpec
+from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">&'
 
@@ -75,9 +76,34 @@ def test_a_chinese_profile_gets_a_chinese_page(found: dict[str, Any]) -> None:
 
 
 def test_both_languages_have_the_same_texts() -> None:
+    """Only Chinese has sentences for reasons (`say.`) and measures (`about.`): the English ones stand in the code."""
     texts = all_texts()
-    assert texts["en"].keys() == texts["zh"].keys()
+    page = {key for key in texts["zh"] if not key.startswith(("say.", "about."))}
+    assert texts["en"].keys() == page
+    assert {key.removeprefix("about.") for key in texts["zh"] if key.startswith("about.")} == set(MEASURES)
     assert all(texts["en"].values()) and all(texts["zh"].values())
+
+
+def test_every_reason_has_a_chinese_sentence_with_the_same_figures(found: dict[str, Any]) -> None:
+    words = all_texts()["zh"]
+    for reason in [reason for gate in found["gates"] for reason in gate["reasons"]]:
+        said = reason_text(reason, words)
+        assert re.search(r"[\u4e00-\u9fff]", said), reason["code"]
+        assert set(re.findall(r"\d\.\d{3}", reason["message"])) <= set(re.findall(r"\d\.\d{3}", said))
+
+
+def test_reasons_of_a_refused_expert_are_chinese_too(tmp_path: Path) -> None:
+    """No adapter, no rows, a target that nothing measures: each has its sentence."""
+    profile = profile_of(Target(measure="equalized_odds_difference", at_most=0.1))
+    report = evaluated(tmp_path, rows=[], profile=profile, artifact=expert_artifact(adapter=None))
+    said = [reason_text(r.model_dump(mode="json"), all_texts()["zh"]) for g in report.gates for r in g.reasons]
+    assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said)
+    assert "专家模型没有适配器：它就是基座模型" in said
+
+
+def test_a_reason_of_another_room_stays_as_it_is() -> None:
+    reason = {"code": "parity", "message": "they differ", "verdict": "failed", "evidence": {}}
+    assert reason_text(reason, all_texts()["zh"]) == "they differ"
 
 
 def test_every_plot_is_drawn_and_data_labels_are_escaped(found: dict[str, Any]) -> None:

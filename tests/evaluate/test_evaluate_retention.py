@@ -69,7 +69,7 @@ def test_retention_is_the_worse_of_accuracy_and_prediction() -> None:
 
 
 def test_lost_questions_are_counted_by_skill() -> None:
-    """The base knows the first 100 questions, the expert 50: about half of the accuracy is kept (not counting Chinese)."""
+    """The base knows the first 100 questions, the expert 50: about half of the accuracy is kept (Chinese left out)."""
     expert, base = FakeModel("m", {}, knows=50), FakeModel("b", {}, knows=100)
     found = measured(expert, base)
     known = [sum(item.skill != APART for item in items()[:number]) for number in (50, 100)]

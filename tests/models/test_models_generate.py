@@ -87,6 +87,16 @@ def test_a_model_with_sliding_windows_is_computed_in_full_and_right(tmp_path: Pa
         assert [one.log_probability for one in some] == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_window_without_kinds_of_layers_is_seen_too() -> None:
+    """Mistral's config names a window of 4,096 tokens and no kinds of layers; no short trial would find it."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "vocab_size": 50}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    assert not can_share(MistralForCausalLM(MistralConfig(**size, **heads, sliding_window=4096)).eval(), [5] * 9)
+    assert can_share(MistralForCausalLM(MistralConfig(**size, **heads, sliding_window=None)).eval(), [5] * 9)
+
+
 def count_tokens(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens of every forward call from now on."""
     counted: list[int] = []

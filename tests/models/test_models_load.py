@@ -163,6 +163,13 @@ def test_json_that_is_too_deep_or_broken_is_a_problem_not_a_crash(folder: Path) 
     assert [problem.code for problem in safety_problems(folder)] == ["broken-json", "broken-json"]
 
 
+def test_a_configuration_that_is_no_object_is_a_problem(folder: Path) -> None:
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(UserError) as caught:
+        resolve(ModelSpec(use=str(folder)), folder, Events())
+    assert codes(caught) == ["broken-json"]
+
+
 def test_an_unknown_architecture_is_told_with_its_folder(folder: Path) -> None:
     edit_json(folder / "config.json", model_type="never-heard-of", architectures=["NeverHeardOf"])
     with pytest.raises(UserError) as caught:

@@ -14,7 +14,7 @@ from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base
-from tunesmith.models import catalog, stage
+from tunesmith.models import catalog, load, stage
 from tunesmith.models.spec import ModelSpec
 
 
@@ -148,16 +148,16 @@ def test_auto_takes_the_largest_that_fits_and_says_why(
     monkeypatch: pytest.MonkeyPatch, memory_gb: float, chosen: str
 ) -> None:
     """LoRA takes about 17.8 GB for the 7 B model (see the estimate's tests), 4.9 for 1.5 B, 1.2 for SmolLM2."""
-    monkeypatch.setattr(stage, "at_hand", lambda entry: entry.name in HERE)
-    monkeypatch.setattr(stage, "_memory_gb", lambda: memory_gb)
+    monkeypatch.setattr(load, "at_hand", lambda entry: entry.name in HERE)
+    monkeypatch.setattr(load, "_memory_gb", lambda: memory_gb)
     told: list[Event] = []
-    assert stage.settle(ModelSpec(use="auto"), Events(told.append)).use == chosen
+    assert load.settle(ModelSpec(use="auto"), Events(told.append)).use == chosen
     assert chosen in told[0].message and f"within {memory_gb} GB" in told[0].message
 
 
 def test_auto_says_what_is_missing_where_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "at_hand", lambda entry: entry.name in HERE)
-    monkeypatch.setattr(stage, "_memory_gb", lambda: 1.0)
+    monkeypatch.setattr(load, "at_hand", lambda entry: entry.name in HERE)
+    monkeypatch.setattr(load, "_memory_gb", lambda: 1.0)
     with pytest.raises(UserError) as caught:
-        stage.settle(ModelSpec(use="auto"), Events())
+        load.settle(ModelSpec(use="auto"), Events())
     assert caught.value.problems[0].code == "too-big" and HERE[0] in caught.value.problems[0].message

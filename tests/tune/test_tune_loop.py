@@ -161,7 +161,7 @@ def test_a_loss_that_is_not_a_number_stops_before_the_update_and_names_step_and_
 def test_a_gradient_that_is_not_finite_stops_before_the_update(tmp_path: Path) -> None:
     model, plan = adapted(tmp_path), plan_of(some_rows(8))
     name, weight = next(iter(trained_weights(model).items()))
-    weight.register_hook(lambda grad: grad * float("inf"))
+    weight.register_hook(lambda grad: grad * float("inf"))  # type: ignore[no-untyped-call]
     before = weight.detach().clone()
     with pytest.raises(TrainingDiverged, match="gradient of step 1"):
         train(model, seams_of(model, plan, tmp_path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from tunesmith.core.types import Example, GateVerdict, Message, Reason, Snapshot
 from tunesmith.models.chat import Chat
 from tunesmith.tune import prepare
 from tunesmith.tune.batches import read_rows
-from tunesmith.tune.spec import TuneSpec
+from tunesmith.tune.render import TokenRow
+from tunesmith.tune.spec import Limits, TuneSpec
+from tunesmith.tune.token_gate import judge_tokens
 
 SYSTEM = Message(role="system", content="Answer with the name of the chapter.")
 
 
 def example(*turns: str, split: Split = "train", **fields: Any) -> Example:
     roles = ("user", "assistant")
-    said = (Message(role=roles[k % 2], content=turn) for k, turn in enumerate(turns))  # type: ignore[arg-type]
+    said = (Message(role=roles[k % 2], content=turn) for k, turn in enumerate(turns))
     messages = (SYSTEM, *said)
     made = Example(id=example_id(messages, None), messages=messages, place=f"rows.jsonl:{len(turns)}", split=split)
     return made.model_copy(update=fields)
@@ -141,8 +144,8 @@ def test_rows_without_an_answer_and_refused_rows_are_counted_with_their_reason(t
     assert [row["id"] for row in told.evidence["first"]] == [silent.id, "ex-broken"]
 
 
-def test_reasoning_that_a_template_drops_fails_g2(tmp_path: Path) -> None:
-    """Pain 2: a template that knows nothing of `reasoning_content` would train answers without their reasoning."""
+def test_reasoning_is_trained_though_the_template_knows_nothing_of_it(tmp_path: Path) -> None:
+    """Pain 2: R1's own template deletes it, and trainers that trust the template train answers without their reasons."""
     template = (
         "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -151,11 +154,22 @@ def test_reasoning_that_a_template_drops_fails_g2(tmp_path: Path) -> None:
     thought = Message(role="assistant", content="yes", reasoning="a fever is a sign")
     one = example("high fever?")
     tokens = prepared(tmp_path, folder, [one.model_copy(update={"messages": (*one.messages, thought)})])
-    told = reason(tokens, "G2", "reasoning-lost")
-    assert (tokens.reasoning_lost, told.verdict) in {(1, "failed"), (0, "passed")}
-    rows = pq.read_table(tokens.file("rows.parquet")).to_pylist()
-    kept = "a fever is a sign" in Chat.of(folder).tokenizer.decode(rows[0]["ids"])
-    assert kept == (tokens.reasoning_lost == 0)
+    [row] = read_rows(tokens.file("rows.parquet"), "train")
+    said = Chat.of(folder).tokenizer.decode([row.ids[place] for place in row.trained])
+    assert "a fever is a sign" in said and said.endswith("yes<|im_end|>")
+    assert (tokens.reasoning_lost, reason(tokens, "G2", "reasoning-lost").verdict) == (0, "passed")
+
+
+def test_what_a_template_has_no_place_for_fails_g2() -> None:
+    """Two of four rows: one lost its reasoning, one its tools; each is told by its own reason."""
+    good = TokenRow("ex-1", "train", "a:1", ids=(1, 2), trained=(False, True))
+    thoughtless = replace(good, id="ex-2", reasoning_lost=1)
+    toolless = replace(good, id="ex-3", problems=("tools-ignored",))
+    verdict = judge_tokens([good, thoughtless, toolless, good], Limits(), context_tokens=9, warnings=())
+    failed = {one.code: one for one in verdict.reasons if one.verdict == "failed"}
+    assert failed.keys() == {"reasoning-lost", "tools-ignored"}
+    assert "1 of 4 training rows (25.0%, limit 0.0%)" in failed["reasoning-lost"].message
+    assert failed["tools-ignored"].evidence["first"][0]["id"] == "ex-3"
 
 
 def test_the_estimate_is_shown_and_held_against_budget_licence_and_context(tmp_path: Path, folder: Path) -> None:

@@ -67,11 +67,14 @@ def _stages(console: Console, result: dict[str, Any]) -> None:
 
 
 def _gate(console: Console, gate: dict[str, Any]) -> None:
+    """One line for a gate that passed; the reasons, too, for one that did not (the report has all of them)."""
     colour = _COLOUR[gate["verdict"]]
-    console.print(f"{say('gate')} {gate['gate']}: [{colour}]{say(gate['verdict'])}[/]", highlight=False)
+    count = f" [dim]({len(gate['reasons'])})[/]" if gate["verdict"] == "passed" else ""
+    console.print(f"{say('gate')} {gate['gate']}: [{colour}]{say(gate['verdict'])}[/]{count}", highlight=False)
     for reason in gate["reasons"]:
-        mark, style = {"passed": ("+", "dim"), "failed": ("x", "red"), "unknown": ("?", "yellow")}[reason["verdict"]]
-        console.print(f"  [{style}]{mark} {escape(reason['message'])}[/]", highlight=False)
+        if reason["verdict"] != "passed":
+            mark, style = ("x", "red") if reason["verdict"] == "failed" else ("?", "yellow")
+            console.print(f"  [{style}]{mark} {escape(reason['message'])}[/]", highlight=False)
     if gate["lowered"] and gate["verdict"] != "passed":
         console.print(f"  [yellow]{say('lowered to a warning')}: {escape(gate['lowered'])}[/]", highlight=False)
 

@@ -15,7 +15,7 @@ from tunesmith.evaluate.asking import Asked
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.retention import General
 from tunesmith.evaluate.spec import MEASURES, RETENTION_LIMIT
-from tunesmith.evaluate.wording import figure, limit_words, percent, with_interval
+from tunesmith.evaluate.wording import figure, limit_words, percent, points, with_interval
 
 FEWEST_ROWS = 20
 """Scored rows below which a target is not judged: the interval of a share is then wider than 0.4."""
@@ -64,7 +64,7 @@ def target_reason(target: Target, measures: Sequence[Measure]) -> Reason:
     text = f"{name} {with_interval(measure)}, {limit_words(target)}"
     if measure.n < FEWEST_ROWS:
         few = f"{text}: {measure.n} rows are too few to judge, at least {FEWEST_ROWS} are needed"
-        return _reason(target, few, "unknown", evidence)
+        return _reason(target, few, "unknown", {**evidence, "fewest": FEWEST_ROWS})
     if not target.surely:
         return _reason(target, text, "passed" if target.met_by(measure.value) else "failed", evidence)
     end = measure.low if target.at_least is not None else measure.high
@@ -179,9 +179,7 @@ def _explained(reason: Reason, measures: Sequence[Measure]) -> Reason:
         parts.append(f"perplexity is {ratio.value:.2f} times the base's")
         evidence |= {"general_perplexity_ratio": ratio.value}
     if fallen and reason.verdict != "passed":
-        parts.append(
-            "skills that fell most: " + ", ".join(f"{f['skill']} {percent(f['change'], sign=True)}" for f in fallen[:3])
-        )
+        parts.append("skills that fell most: " + ", ".join(f"{f['skill']} {points(f['change'])}" for f in fallen[:3]))
     message = f"{reason.message}: {', '.join(parts)}" if parts else reason.message
     return reason.model_copy(update={"message": message, "evidence": {**reason.evidence, **evidence}})
 

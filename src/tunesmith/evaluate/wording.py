@@ -17,9 +17,14 @@ def figure(value: float, unit: str, *, sign: bool = False) -> str:
     return f"{value:{plus}.3f}"
 
 
-def percent(share: float, *, sign: bool = False) -> str:
+def percent(share: float) -> str:
     """`71 %`."""
-    return f"{100 * share:{'+' if sign else ''}.0f} %"
+    return f"{100 * share:.0f} %"
+
+
+def points(change: float) -> str:
+    """A change of a share in percentage points: `-30 points`."""
+    return f"{100 * change:+.0f} points"
 
 
 def with_interval(measure: Measure, *, sign: bool = False) -> str:

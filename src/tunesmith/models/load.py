@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 
+AUTO = "auto"
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """A base model on this disk.
@@ -44,12 +47,42 @@ Named = Entry | Path | str
 """What a spec names: a catalog entry, an existing folder or GGUF file, or a hub id."""
 
 
+def settle(spec: ModelSpec, events: Events) -> ModelSpec:
+    """`spec` with `auto` replaced by a catalog name; the choice and its reason are told.
+
+    The largest catalog model is taken that is on this disk and whose training as an adapter fits the memory of
+    the largest GPU, or of the machine where there is none.
+
+    Raises:
+        UserError: no catalog model is on this disk, or none that is there fits.
+    """
+    if spec.use != AUTO:
+        return spec
+    full = (entry for entry in catalog.entries() if quantised_problem(entry.name, entry.weights) is None)
+    here = [entry for entry in full if at_hand(entry)]
+    if not here:
+        hint = "tunesmith fetch smollm2-135m-instruct, or name a model, a folder or a file"
+        raise UserError(Problem("no-model", "auto: no catalog model is on this machine", hint, "model.use"))
+    need, memory_gb = {entry.name: _need_gb(entry) for entry in here}, _memory_gb()
+    fitting = [entry for entry in here if need[entry.name] <= memory_gb]
+    if not fitting:
+        message = f"auto: the smallest model here, {here[0].name}, needs {need[here[0].name]:.1f} GB to train"
+        raise UserError(Problem("too-big", f"{message}, there are {memory_gb:.1f} GB", "free memory", "model.use"))
+    best = fitting[-1]
+    reason = f"the largest of {len(here)} models on this disk that trains within {memory_gb:.0f} GB"
+    events.tell("note", "model", f"auto: {best.name} ({reason}; it needs about {need[best.name]:.1f} GB)")
+    return ModelSpec(use=best.name)
+
+
 def named(spec: ModelSpec, root: Path) -> Named:
     """What `spec.use` names. A catalog name wins; then what exists on this disk; then a hub id. No network.
+
+    `auto` names what `settle` chooses.
 
     Raises:
         UserError: it names nothing; the nearest catalog names are told.
     """
+    spec = settle(spec, Events())
     if entry := catalog.find(spec.use):
         return entry
     path = (root / Path(spec.use).expanduser()).absolute()
@@ -108,8 +141,9 @@ def resolve(spec: ModelSpec, root: Path, events: Events) -> ResolvedModel:
     found = locate(spec, root) or _bring(spec, root, events)
     if problems := folder_problems(found.path):
         raise UserError(problems)
-    method = (read_json(found.path / "config.json").get("quantization_config") or {}).get("quant_method")
-    if problem := quantised_problem(spec.use, str(method or "")):
+    quantised = read_json(found.path / "config.json").get("quantization_config")
+    method = quantised.get("quant_method", "unknown") if isinstance(quantised, dict) else ""
+    if problem := quantised_problem(spec.use, str(method)):
         raise UserError(problem)
     return found
 
@@ -227,3 +261,17 @@ def _hub_folder(found: hub.HubModel, entry: Entry | None, events: Events) -> Pat
         return found.folder
     target = cache_folder() / "models" / f"{entry.name}-{found.commit[:12]}"
     return hub.without_code(found, target, events=events)
+
+
+def _need_gb(entry: Entry) -> float:
+    from tunesmith.models.estimate import adapter_memory_gb
+
+    return adapter_memory_gb(entry)
+
+
+def _memory_gb() -> float:
+    """Memory to train in: all of it, not only what is free now, so that the choice does not change from run to run."""
+    from tunesmith.models.hardware import look
+
+    hardware = look()
+    return max((gpu.memory_gb for gpu in hardware.gpus), default=hardware.memory_gb)

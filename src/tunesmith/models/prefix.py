@@ -215,9 +215,11 @@ def _register() -> None:
 def _is_plain(model: Any) -> bool:
     """Whether the config promises plain causal attention in every layer."""
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    odd = ("index_topk", "attn_logit_softcapping", "attention_chunk_size")
-    return kinds == {"full_attention"} and not any(getattr(config, name, None) for name in odd)
+    kinds = getattr(config, "layer_types", None)
+    odd = ["index_topk", "attn_logit_softcapping", "attention_chunk_size"]
+    # Mistral and Phi-3 name no kinds of layers: their window, where set, is every layer's.
+    odd += [] if kinds else ["sliding_window"]
+    return set(kinds or ["full_attention"]) == {"full_attention"} and not any(getattr(config, o, None) for o in odd)
 
 
 def _compute(model: Any, prefix: Sequence[int]) -> SharedPrefix:

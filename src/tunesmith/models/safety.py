@@ -95,6 +95,8 @@ def _json_problems(path: Path) -> Iterator[Problem]:
     except (ValueError, RecursionError, OSError) as error:
         yield Problem("broken-json", f"not readable as JSON: {shorten(error)}", "fetch the file again", str(path))
         return
+    if path.name == "config.json" and not isinstance(value, dict):
+        yield Problem("broken-json", "the configuration is not a JSON object", "fetch the file again", str(path))
     for key in sorted(_code_keys(value)):
         hint = f"remove '{key}' from the file (transformers has its own classes for the known architectures)"
         yield Problem("remote-code", f"'{key}' asks for code from outside; it is refused", hint, str(path))

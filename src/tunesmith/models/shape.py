@@ -60,7 +60,8 @@ def shape_of_folder(folder: Path) -> Shape:
         UserError: config.json lacks a number that every decoder has.
     """
     whole = read_json(folder / "config.json")
-    config = {**whole, **(whole.get("text_config") or {})}
+    inner = whole.get("text_config")  # models that also see or hear keep the decoder's numbers there
+    config = {**whole, **inner} if isinstance(inner, dict) else whole
     missing = [key for key in ("hidden_size", "num_hidden_layers", "vocab_size") if not _is_count(config.get(key))]
     if missing or not _is_count(config.get("num_attention_heads")):
         names = ", ".join(missing or ["num_attention_heads"])

@@ -11,16 +11,15 @@ from tunesmith.core.files import read_json
 from tunesmith.core.ids import content_id
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base
-from tunesmith.models import catalog, hub
+from tunesmith.models import hub
 from tunesmith.models.catalog import Entry
 from tunesmith.models.digests import model_digests, remembered
 from tunesmith.models.fetch import cache_folder
-from tunesmith.models.load import ResolvedModel, at_hand, folder_problems, locate, named, quantised_problem, resolve
+from tunesmith.models.load import ResolvedModel, folder_problems, locate, named, quantised_problem, resolve, settle
 from tunesmith.models.spec import ModelSpec
 
 NAME = "model"
 VERSION = "1"
-AUTO = "auto"
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
@@ -79,33 +78,6 @@ def run(spec: ModelSpec, *, context: Context) -> Base:
     return describe(found, template_hash=template.hash)
 
 
-def settle(spec: ModelSpec, events: Events) -> ModelSpec:
-    """`spec` with `auto` replaced by a catalog name; the choice and its reason are told.
-
-    The largest catalog model is taken that is on this disk and whose training as an adapter fits the memory of
-    the largest GPU, or of the machine where there is none.
-
-    Raises:
-        UserError: no catalog model is on this disk, or none that is there fits.
-    """
-    if spec.use != AUTO:
-        return spec
-    full = (entry for entry in catalog.entries() if quantised_problem(entry.name, entry.weights) is None)
-    here = [entry for entry in full if at_hand(entry)]
-    if not here:
-        hint = "tunesmith fetch smollm2-135m-instruct, or name a model, a folder or a file"
-        raise UserError(Problem("no-model", "auto: no catalog model is on this machine", hint, "model.use"))
-    need, memory_gb = {entry.name: _need_gb(entry) for entry in here}, _memory_gb()
-    fitting = [entry for entry in here if need[entry.name] <= memory_gb]
-    if not fitting:
-        message = f"auto: the smallest model here, {here[0].name}, needs {need[here[0].name]:.1f} GB to train"
-        raise UserError(Problem("too-big", f"{message}, there are {memory_gb:.1f} GB", "free memory", "model.use"))
-    best = fitting[-1]
-    reason = f"the largest of {len(here)} models on this disk that trains within {memory_gb:.0f} GB"
-    events.tell("note", NAME, f"auto: {best.name} ({reason}; it needs about {need[best.name]:.1f} GB)")
-    return ModelSpec(use=best.name)
-
-
 def describe(found: ResolvedModel, *, template_hash: str) -> Base:
     """The artifact for a resolved model, from its config, the headers of its weights and the catalog."""
     from tunesmith.models.shape import shape_of_folder
@@ -137,17 +109,3 @@ def _own_sampling(folder: Path) -> dict[str, float]:
     path = folder / "generation_config.json"
     given: Any = read_json(path) if path.is_file() else {}
     return {key: float(given[key]) for key in _SAMPLING if isinstance(given.get(key), int | float)}
-
-
-def _need_gb(entry: Entry) -> float:
-    from tunesmith.models.estimate import adapter_memory_gb
-
-    return adapter_memory_gb(entry)
-
-
-def _memory_gb() -> float:
-    """Memory to train in: all of it, not only what is free now, so that the choice does not change from run to run."""
-    from tunesmith.models.hardware import look
-
-    hardware = look()
-    return max((gpu.memory_gb for gpu in hardware.gpus), default=hardware.memory_gb)

@@ -114,7 +114,6 @@ def _estimate(project: Project, made: dict[type[Artifact], Artifact], rows: Rows
     if shape is None:
         return {"unknown": "the model is not on this disk and the catalog does not know its shape"}
     from tunesmith.models import estimate as estimates
-    from tunesmith.models.hardware import measured_gflops
     from tunesmith.tune.rules import STRATEGIES, resolve
 
     filled, _ = resolve(project.spec.tune, shape, rows.train)
@@ -132,7 +131,7 @@ def _estimate(project: Project, made: dict[type[Artifact], Artifact], rows: Rows
         cached=border > 0,
         checkpointing=filled.activation_checkpointing,
     )
-    found_rough = estimates.estimate_training(shape, work, gflops=measured_gflops())
+    found_rough = estimates.estimate_here(shape, work)
     how = f"rough: {rows.train:,} rows of about {rows.row_tokens:.0f} tokens; `run --until tokens` counts them"
     return _told(found_rough.memory_gb, found_rough.minutes, found_rough.gflops, how)
 

@@ -22,7 +22,6 @@ def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: in
         prefix: tokens that all of them share; counted once a micro-batch.
     """
     from tunesmith.models import estimate as estimates
-    from tunesmith.models.hardware import measured_gflops
     from tunesmith.models.shape import shape_of_folder
 
     shape = shape_of_folder(Path(base.path))
@@ -47,7 +46,7 @@ def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: in
         weight_bytes=half,
         compute_bytes=half,
     )
-    found = estimates.estimate_training(shape, work, gflops=measured_gflops())
+    found = estimates.estimate_here(shape, work)
     return {**found.as_dict(), "tokens": work.tokens, "trainable": work.trainable, "step_tokens": work.step_tokens}
 
 

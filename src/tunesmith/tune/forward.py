@@ -13,7 +13,7 @@ from tunesmith.models.trunk import Trunk, base_model
 from tunesmith.tune.batches import Batch, Row, make_batch, shared_prefix
 from tunesmith.tune.objective import Predictions
 
-PROBE_ROWS = 3
+PROBE_ROWS = 2
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 """How far packed logits may be from plain ones, as a share of their largest value: rounding, not another result."""
 

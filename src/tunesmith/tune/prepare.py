@@ -41,13 +41,13 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, con
 
     chat = Chat.of(base.path)
     examples = read_examples(snapshot.file("examples.parquet"))
-    filled, _ = rules.resolve(spec, base, sum(example.split == "train" for example in examples))
-    limit = int(filled.context_tokens)
+    limit = int(rules.resolve(spec, base, len(examples))[0].context_tokens)  # does not depend on the rows
     told = context.events.track(examples, NAME, "tokens and label mask", total=len(examples))
     rows = list(render_rows(chat, told, limit))
     train = [row for row in rows if row.split == "train"]
     good = [row for row in train if row.trains]
     prefix = _shared_prefix(good)
+    filled, _ = rules.resolve(spec, base, len(good))
     predicted = estimate(filled, good, base=base, prefix=prefix)
     gates = (
         judge_feasible(predicted, base=base, profile=profile, context_tokens=limit),

@@ -10,6 +10,7 @@ from typing import Any
 
 from tunesmith.core.files import write_json, write_text
 from tunesmith.evaluate.measuring import Sides
+from tunesmith.evaluate.report.chinese import reason_text
 from tunesmith.evaluate.report.content import joined
 from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.rows import write_lines
@@ -34,7 +35,7 @@ def render(found: dict[str, Any]) -> str:
         loader=PackageLoader("tunesmith.evaluate.report", "page"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters |= {"number": number, "plain": plain}
-    texts = all_texts()
+    texts = {language: {**words, **_said_of(found, language)} for language, words in all_texts().items()}
     language = "zh" if found["language"].lower().startswith("zh") else "en"
     return environment.get_template("report.html").render(
         r=found,
@@ -45,8 +46,23 @@ def render(found: dict[str, Any]) -> str:
         style=_part("report.css"),
         script=_part("report.js"),
         main_measures=[m for m in found["measures"] if m["slice"] == "all"],
-        slices=[m for m in found["measures"] if m["slice"] != "all"],
+        slices=sorted((m for m in found["measures"] if m["slice"] != "all"), key=_slice_order),
     )
+
+
+def _said_of(found: dict[str, Any], language: str) -> dict[str, str]:
+    """The texts that only this report has: its reasons and what its measures mean, in one language."""
+    words = all_texts()[language]
+    said = {f"about.{name}": words.get(f"about.{name}", about) for name, about in found["about"].items()}
+    for g, gate in enumerate(found["gates"]):
+        for r, reason in enumerate(gate["reasons"]):
+            said[f"reason.{g}.{r}"] = reason["message"] if language == "en" else reason_text(reason, words)
+    return said
+
+
+def _slice_order(measure: dict[str, Any]) -> int:
+    """Groups first, then classes, then general skills; the order within is kept."""
+    return {"label": 1, "skill": 2}.get(measure["slice"].partition("=")[0], 0)
 
 
 @cache

