@@ -72,7 +72,7 @@ def test_the_verdict_comes_first(found: dict[str, Any]) -> None:
 def test_a_chinese_profile_gets_a_chinese_page(found: dict[str, Any]) -> None:
     page = without_plotly(render({**found, "language": "zh-CN"}))
     assert '<html lang="zh"' in page
-    assert "专家模型被拒绝</div>" in re.sub(r"<span[^>]*>|</span>", "", page)
+    assert "专家模型被否决</div>" in re.sub(r"<span[^>]*>|</span>", "", page)
 
 
 def test_both_languages_have_the_same_texts() -> None:

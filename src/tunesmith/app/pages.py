@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tunesmith.app.words import say
 
-_COLOUR = {"passed": "green", "met": "green", "failed": "red", "missed": "red", "unknown": "yellow"}
+_COLOUR = {"passed": "green", "failed": "red", "unknown": "yellow"}
 
 
 def outcome(console: Console, result: dict[str, Any]) -> None:
@@ -22,7 +22,7 @@ def outcome(console: Console, result: dict[str, Any]) -> None:
     for gate in result["gates"]:
         _gate(console, gate)
     for note in result["notes"]:
-        console.print(f"[dim]note: {escape(note)}[/]")
+        console.print(f"[dim]{say('note')}: {escape(note)}[/]")
     if result["report"]:
         console.print(f"{say('report')}: {result['report']}", soft_wrap=True, highlight=False)
     if result["outcome"] == "passed":
@@ -30,7 +30,8 @@ def outcome(console: Console, result: dict[str, Any]) -> None:
     elif result["outcome"] == "stopped":
         console.print(f"[bold red]{say('STOPPED: a gate said no')}[/]")
     else:
-        console.print(f"[bold yellow]{say('The run ended early')}[/]: {escape(result['outcome'] or 'still running')}")
+        why = say(result["outcome"] or "still running")
+        console.print(f"[bold yellow]{say('The run ended early')}[/]: {escape(why)}")
 
 
 def _targets(result: dict[str, Any]) -> Table:
@@ -56,10 +57,11 @@ def number(value: float | None) -> str:
 
 def _stages(console: Console, result: dict[str, Any]) -> None:
     parts = [
-        f"{s['stage']} {say('unchanged') if s['reused'] else format(s['seconds'], '.1f') + ' s'}"
+        f"{s['stage']} {say('unchanged') if s['reused'] else format(s['seconds'], '.1f') + ' ' + say('s')}"
         for s in result["stages"]
     ]
-    console.print(f"[dim]{escape(' | '.join(parts))} | {result['seconds']:.1f} s[/]", highlight=False)
+    parts.append(f"{say('in all')} {result['seconds']:.1f} {say('s')}")
+    console.print(f"[dim]{escape(' | '.join(parts))}[/]", highlight=False)
 
 
 def _gate(console: Console, gate: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ class TargetSpec(Section):
     """One number that the expert must reach. Exactly one of `at_least` and `at_most` is given."""
 
     measure: str = Field(
-        description="name of the measure: accuracy, f1, valid_output, retention, ... (tunesmith list measures)"
+        description="name of the measure: accuracy, f1, valid_output, retention, ... (tunesmith list shows more)"
     )
     at_least: float | None = Field(default=None, description="the measure must be this or more; shares lie in [0, 1]")
     at_most: float | None = Field(default=None, description="the measure must be this or less; shares lie in [0, 1]")
