@@ -48,11 +48,6 @@ def problems_of(folder: Path, text: str | bytes) -> tuple[Problem, ...]:
     return ()
 
 
-def place(problem: Problem) -> str:
-    """Path and line in one text, wherever the line stands."""
-    return f"{problem.path} {problem.line} {problem.message}"
-
-
 def test_the_whole_file_is_good(tmp_path: Path) -> None:
     assert problems_of(tmp_path, WHOLE) == ()
     assert problems_of(tmp_path, b"\xef\xbb\xbf" + WHOLE.replace("{use: model}", "{use: auto}").encode())[:0] == ()
@@ -70,8 +65,8 @@ def test_the_whole_file_is_good(tmp_path: Path) -> None:
         (WHOLE.replace("epochs: 2", "epochs: [2"), "expected", 16),
         (WHOLE.replace("epochs: 2", "epochs: *two"), "undefined alias", 15),
         (WHOLE.encode().replace(b"colours", b"\xff\xfe"), "not UTF-8", 2),
-        (WHOLE.replace("colours", "a\0b"), "special characters are not allowed", 2),
-        ("a: 1\n---\nb: 2\n", "one document", 2),
+        (WHOLE.replace("colours", "a\0b"), "U+0000 cannot stand", 2),
+        ("a: 1\n---\nb: 2\n", "another document", 2),
     ],
 )
 def test_what_is_not_a_mapping_of_plain_yaml_is_one_problem_with_its_line(
@@ -88,7 +83,7 @@ def test_what_is_not_a_mapping_of_plain_yaml_is_one_problem_with_its_line(
 def test_tags_make_no_objects(tmp_path: Path, tag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = problems_of(tmp_path, WHOLE.replace("name: colours", f"name: {tag}"))
-    assert found and "tag" in found[0].message and "line 2" in place(found[0]) + f"line {found[0].line}"
+    assert [(p.code, p.line) for p in found] == [("yaml-tag", 2)]
     assert not (tmp_path / "canary").exists()
 
 
@@ -152,7 +147,7 @@ def test_six_mistakes_are_six_problems_with_lines_and_nearest_names(tmp_path: Pa
     ("old", "new", "code"),
     [
         ("labels: [red, green, blue]", "labels: red", "wrong-type"),
-        ("labels: [red, green, blue]", "labels: [1, 2]", "wrong-type"),
+        ("labels: [red, green, blue]", "labels: [red, 2]", "wrong-type"),
         ("labels: [red, green, blue]", "labels: [yes, no]", ""),  # YAML 1.2: words
         ("labels: [red, green, blue]", "labels: [red, Red]", "double-label"),
         ("epochs: 2", "epochs: .nan", "wrong-value"),
@@ -171,7 +166,7 @@ def test_six_mistakes_are_six_problems_with_lines_and_nearest_names(tmp_path: Pa
         ("{use: lora, rank: 8}", "{rank: 8}", "missing-key"),
         ("{use: lora, rank: 8}", "lora", "wrong-type"),
         ("{use: lora, rank: 8}", "null", "wrong-type"),
-        ('template: "{text}"', 'template: "{text.__class__}"', "broken-template"),
+        ('template: "{text}"', 'template: "{text.__class__}"', "missing-column"),
         ('template: "{text}"', 'template: "{txt}"', "missing-column"),
         ("rows.csv", "/etc/passwd", ""),
         ("{use: model}", "{use: ./not-there}", "unknown-model"),

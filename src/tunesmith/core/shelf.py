@@ -14,7 +14,8 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,22 +145,40 @@ def settings_model(factory: Any, name: str) -> Any:
     return create_model(name, __config__=config, **fields)
 
 
-def problems_of(error: ValidationError, where: str, known: list[str]) -> list[Problem]:
-    """A pydantic error as problems: path with dots, nearest key for an unknown one, value shown."""
-    found = []
+def problems_of(
+    error: ValidationError, where: str, known: Sequence[str] | Callable[[Sequence[str | int]], Sequence[str]]
+) -> list[Problem]:
+    """A pydantic error as problems, one for each place: path with dots, nearest key for an unknown one, value shown.
+
+    Args:
+        error: what pydantic raised.
+        where: path of what was validated.
+        known: the keys that are valid, or a function that tells them from the path of an unknown one.
+    """
+    found: dict[str, Problem] = {}
     for item in error.errors():
-        parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in item["loc"]]
-        path = (where + "".join(parts)).lstrip(".")
+        loc = [part for part in item["loc"] if isinstance(part, int) or not _BRANCH.fullmatch(part)]
+        path = (where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc)).lstrip(".")
         value = shorten(item.get("input"))
         if item["type"] == "extra_forbidden":
-            hint = did_you_mean(str(item["loc"][-1]), known)
-            found.append(Problem("unknown-key", f"there is no setting '{item['loc'][-1]}'", hint, path, value=value))
+            hint = did_you_mean(str(loc[-1]), known(loc) if callable(known) else known)
+            problem = Problem("unknown-key", f"there is no setting '{loc[-1]}'", hint, path, value=value)
         elif item["type"] == "missing":
-            found.append(Problem("missing-key", f"the setting '{item['loc'][-1]}' is required", "add it", path))
+            problem = Problem("missing-key", f"the setting '{loc[-1]}' is required", "add it", path)
         else:
-            code = "wrong-value" if item["type"].startswith(("value", "greater", "less", "literal")) else "wrong-type"
-            found.append(Problem(code, f"{item['msg']}, found {value}", "", path, value=value))
-    return found
+            code = "wrong-value" if item["type"].startswith(_VALUES) else "wrong-type"
+            said = item["msg"]
+            if path in found:  # another branch of the same choice
+                said = f"{found[path].message.partition(', found ')[0]}; or: {said}"
+                code = min(found[path].code, code, key=["wrong-value", "wrong-type"].index)
+            problem = Problem(code, f"{said}, found {value}", "", path, value=value)
+        found[path] = problem
+    return list(found.values())
+
+
+_VALUES = ("value", "greater", "less", "literal", "finite")
+_BRANCH = re.compile(r"constrained-\w+|(literal|list|tuple|dict|set|nullable|function-\w+)\[.*|int|float|str|bool|none")
+"""How pydantic names the branches of a union in the path of an error; no setting is called so."""
 
 
 def _camel(name: str) -> str:

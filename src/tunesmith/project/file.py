@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
 
-from tunesmith.core.errors import Problem, UserError, did_you_mean, shorten
+from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.shelf import problems_of
 from tunesmith.evaluate.spec import UNSLICED, measures
 from tunesmith.profile.check import measurable
@@ -74,7 +76,7 @@ def load(path: Path) -> Project:
         spec = ProjectSpec.model_validate(_plain(given))
     except ValidationError as error:
         found = [_placed(p, given, file) for p in _problems(error)]
-        found += [_placed(p, given, file) for p in _component_problems(given)]
+        found += [_placed(p, given, file) for p in _problems_of_the_rest(_plain(given), root)]
         raise UserError(_once(found)) from None
     found = [_placed(p, given, file) for p in room_problems(spec, root)]
     if found:
@@ -97,13 +99,24 @@ def read_yaml(file: Path) -> Any:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(Problem("not-utf8", "not UTF-8 text", "save it as UTF-8", str(file), line)) from None
     try:
+        tagged = [e for e in YAML(typ="rt", pure=True).parse(io.StringIO(text)) if getattr(e, "tag", None)]
+        if tagged:
+            raise UserError([_tagged(event, file) for event in tagged])
         value = YAML(typ="rt", pure=True).load(io.StringIO(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = f"not valid YAML: {error.problem or error.context}"
-        raise UserError(Problem("broken-yaml", message, _YAML_HINT, str(file), mark.line + 1 if mark else None)) from None
+        raise UserError(
+            Problem("broken-yaml", message, _YAML_HINT, str(file), mark.line + 1 if mark else None)
+        ) from None
+    except ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        message = f"the character U+{_code(error.character):04X} cannot stand in a YAML file"
+        raise UserError(Problem("broken-yaml", message, "remove it", str(file), line)) from None
     except (YAMLError, ValueError) as error:
-        raise UserError(Problem("broken-yaml", f"not valid YAML: {shorten(str(error))}", _YAML_HINT, str(file))) from None
+        raise UserError(
+            Problem("broken-yaml", f"not valid YAML: {shorten(str(error))}", _YAML_HINT, str(file))
+        ) from None
     except RecursionError:
         raise UserError(_too_deep(file)) from None
     if not isinstance(value, Mapping):
@@ -111,6 +124,15 @@ def read_yaml(file: Path) -> Any:
         raise UserError(Problem("broken-yaml", "a mapping of sections is expected", hint, str(file), 1))
     _refuse_bombs(value, file)
     return value
+
+
+def _code(character: Any) -> int:
+    return character if isinstance(character, int) else ord(character)
+
+
+def _tagged(event: Any, file: Path) -> Problem:
+    message = f"the tag {shorten(str(event.tag))} asks for an object; only plain values are read"
+    return Problem("yaml-tag", message, "write the plain value", str(file), event.start_mark.line + 1)
 
 
 def _refuse_bombs(value: Any, file: Path) -> None:
@@ -152,34 +174,60 @@ def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
     return found + measurable(profile, known, attributes=attributes, unsliced=UNSLICED)
 
 
-def _component_problems(given: Any) -> list[Problem]:
-    """Problems of components, for files whose sections cannot all be built: each section by itself."""
-    found: list[Problem] = []
-    for name in ("data", "tune", "reason", "evaluate"):
-        section = given.get(name)
-        if not isinstance(section, Mapping):
-            continue
+def _problems_of_the_rest(given: dict[str, Any], root: Path) -> list[Problem]:
+    """What the rooms object to in a file that has mistakes: those are taken out, and the rest is looked at."""
+    rest = {"name": "x", "profile": {}, "model": {}, "data": {}} | copy.deepcopy(given)
+    out: set[str] = {name for name in ("data", "profile") if name not in given}
+    for _ in range(_MOST_ROUNDS):
         try:
-            spec = ProjectSpec.model_fields[name].annotation.model_validate(_plain(section))  # type: ignore[union-attr]
-        except ValidationError:
-            continue
-        for stage in TRUNK:
-            if stage.section == name:
-                found += stage.check(spec, Path())
-    return [p for p in found if p.code in {"unknown-component", "unknown-key", "wrong-type", "wrong-value", "no-use"}]
+            spec = ProjectSpec.model_validate(rest)
+        except ValidationError as error:
+            for loc in {item["loc"][:2] for item in error.errors()}:
+                out.add(_take_out(rest, loc))
+        else:
+            return [p for p in room_problems(spec, root) if not _follows(p, out)]
+    return []
+
+
+def _take_out(rest: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    """Remove the setting (`section.name`) or section that an error lies in; returns its path."""
+    section = rest.get(str(loc[0]))
+    if len(loc) > 1 and isinstance(section, dict) and loc[1] in section:
+        del section[str(loc[1])]
+        return f"{loc[0]}.{loc[1]}"
+    empty: dict[str, Any] = {"name": "x", "profile": {}, "model": {}, "data": {}}
+    rest.pop(str(loc[0]), None)
+    rest |= {name: value for name, value in empty.items() if name == loc[0]}
+    return str(loc[0])
+
+
+def _follows(problem: Problem, out: set[str]) -> bool:
+    """Whether a problem may only come from what was taken out."""
+    gone = {place.partition(".")[0] for place in out}
+    follows = {
+        "no-sources": "data" in gone,
+        "too-few-labels": "profile" in gone,
+        "unknown-attribute": "data" in gone,
+        "unmeasured-target": not out.isdisjoint(_DECIDE_MEASURES),
+        "unknown-label": "profile" in gone,
+    }
+    return follows.get(problem.code, False) or problem.path in out
+
+
+_MOST_ROUNDS = 5
+_DECIDE_MEASURES = {"profile", "profile.labels", "profile.task", "profile.terms", "evaluate"} | {
+    f"evaluate.{name}" for name in ("metrics", "retention", "likelihood_rows", "latency_rows")
+}
 
 
 def _problems(error: ValidationError) -> list[Problem]:
     """Pydantic's error as problems, with the keys that are known at the very place."""
-    found = []
-    for item, problem in zip(error.errors(), problems_of(error, "", []), strict=True):
-        if item["type"] == "extra_forbidden":
-            model = model_at(ProjectSpec, item["loc"][:-1])
-            known = [f.alias or n for n, f in model.model_fields.items()] if model else []
-            hint = did_you_mean(str(item["loc"][-1]), known)
-            problem = Problem(problem.code, problem.message, hint, problem.path, value=problem.value)
-        found.append(problem)
-    return found
+
+    def known(loc: Sequence[str | int]) -> list[str]:
+        model = model_at(ProjectSpec, loc[:-1])
+        return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+    return problems_of(error, "", known)
 
 
 def model_at(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel] | None:

@@ -33,10 +33,10 @@ class TuneSpec(Section):
         min_length=1,
         description="weighted terms of the loss",
     )
-    learning_rate: Annotated[float, Field(gt=0)] | Auto = Field(
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Auto = Field(
         "auto", description="peak learning rate; auto: by strategy and model size"
     )
-    epochs: Annotated[float, Field(gt=0)] | Auto = Field(
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Auto = Field(
         "auto", description="passes over the training rows; auto: by number of rows"
     )
     rows_per_step: Annotated[int, Field(ge=1)] | Auto = Field(
@@ -46,8 +46,10 @@ class TuneSpec(Section):
         "linear", description="how the learning rate falls after warm-up"
     )
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay of AdamW")
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of a step's gradient; larger ones are scaled down")
+    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False, description="decoupled weight decay of AdamW")
+    clip_norm: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="largest norm of a step's gradient; larger ones are scaled down"
+    )
     context_tokens: Annotated[int, Field(ge=2)] | Auto = Field(
         "auto",
         description="longest row in tokens; what is beyond it is cut, counted, and judged by G2; auto: the model's",
