@@ -354,3 +354,15 @@ def test_a_home_that_was_moved_opens_with_its_paths(tmp_path: Path) -> None:
     assert moved.adapter_path == str(there / "runs" / "tune" / "run-0" / "adapter")
     assert moved.base_path == expert.base_path
     assert moved.reasoning["files"] == [str(there), "/here", f"see {here}"]
+
+
+def test_a_project_that_was_moved_opens_with_the_paths_inside_it(tmp_path: Path) -> None:
+    """A model folder beside `.tunesmith` moves with the project; one outside the project stays where it is."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    expert = Expert(checkpoint="ckpt-1", base_path=str(here / "model"), adapter_path=str(tmp_path / "elsewhere"))
+    made = make(RunStore(here / ".tunesmith"), work=writing(artifact=expert))
+    assert isinstance(made, Expert) and made.base_path == expert.base_path
+    shutil.move(here, there)
+    moved = RunStore(there / ".tunesmith").verify("run-1")
+    assert isinstance(moved, Expert)
+    assert (moved.id, moved.base_path, moved.adapter_path) == (made.id, str(there / "model"), expert.adapter_path)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
+from tunesmith.core import files
 from tunesmith.tune.checkpoint import Keeper, Saved
 
 
@@ -88,6 +91,46 @@ def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
         (tmp_path / "step-00000001" / name).unlink()
         assert kept.load() is None
     assert len(told) == 2
+
+
+def test_a_failure_at_any_single_call_leaves_a_whole_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write, sync and rename of one checkpoint fails in turn; what is loaded then is step 1 or step 2, whole."""
+    calls, failing = 0, 0
+
+    def counted(function: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == failing:
+                raise OSError(5, "Input/output error")
+            return function(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr("safetensors.torch.save_file", counted(safetensors.torch.save_file))
+    monkeypatch.setattr("tunesmith.core.files.write_bytes", counted(files.write_bytes))
+    monkeypatch.setattr("tunesmith.core.files.fsync_path", counted(files.fsync_path))
+    monkeypatch.setattr(Path, "rename", counted(Path.rename))
+    failed = 0
+    for position in range(1, 100):
+        kept, told = keeper(tmp_path / str(position))
+        failing = 0
+        kept.save(1, saved(1))
+        calls, failing = 0, position
+        try:
+            kept.save(2, saved(2))
+        except OSError:
+            failed += 1
+        failing = 0
+        loaded = kept.load()
+        assert loaded is not None and not told, position
+        step = len(loaded.state["points"])
+        assert step in (1, 2) and torch.equal(loaded.tensors["weight/a"], saved(step).tensors["weight/a"]), position
+        if calls < position:
+            break
+    assert failed == position - 1 >= 8
 
 
 def test_a_failing_disk_leaves_the_older_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,20 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update(tmp_path: Path) -
     assert torch.equal(weight, before), name
 
 
+def test_a_full_disk_is_told_and_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Event] = []
+    model, plan = adapted(tmp_path), plan_of(some_rows(8))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", lambda *_: full())
+    outcome = train(model, seams_of(model, plan, tmp_path, heard))
+    warnings = [event.message for event in heard if event.kind == "warning"]
+    assert len(outcome.points) == plan.steps == 4
+    assert len(warnings) == 2 and "step 2 could not be written" in warnings[0] and "No space left" in warnings[0]
+
+
 def test_progress_tells_rate_and_time_left_and_metrics_tell_the_curve(tmp_path: Path) -> None:
     heard: list[Event] = []
     model, plan = adapted(tmp_path), plan_of(some_rows(8), epochs=1)

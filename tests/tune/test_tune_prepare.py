@@ -145,7 +145,7 @@ def test_rows_without_an_answer_and_refused_rows_are_counted_with_their_reason(t
 
 
 def test_reasoning_is_trained_though_the_template_knows_nothing_of_it(tmp_path: Path) -> None:
-    """Pain 2: R1's own template deletes it, and trainers that trust the template train answers without their reasons."""
+    """Pain 2: R1's own template deletes it, and trainers that trust the template train bare answers."""
     template = (
         "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -17,9 +17,10 @@ from rich.console import Console
 
 from tunesmith import __version__
 from tunesmith.app import pages
+from tunesmith.app.ending import ended
 from tunesmith.app.terminal import listening
 from tunesmith.app.workshop import Workshop
-from tunesmith.core.errors import EXIT_GATE, EXIT_PASSED, EXIT_USER_INPUT, TunesmithError, UserError
+from tunesmith.core.errors import EXIT_PASSED, EXIT_USER_INPUT, Problem, UserError
 from tunesmith.core.events import Events
 
 app = typer.Typer(
@@ -79,7 +80,11 @@ def check(project: ProjectPath = HERE, as_json: Json = False) -> None:
 
     Example: tunesmith check coding
     """
-    _do(lambda w: w.check(project), as_json=as_json, show=lambda c, r: c.print(f"{r['file']}: nothing is wrong"))
+    _do(
+        lambda w: w.check(project),
+        as_json=as_json,
+        show=lambda c, r: c.print(f"{r['file']}: nothing is wrong", markup=False),
+    )
 
 
 @app.command()
@@ -93,16 +98,17 @@ def fill(
     Example: tunesmith fill coding --to full.yaml
     """
 
+    def work(workshop: Workshop) -> dict[str, Any]:
+        text = workshop.fill(project, to=to)
+        return {"yaml": text, "file": str(to) if to else None}
+
     def show(console: Console, result: dict[str, Any]) -> None:
         if to is None:
             print(result["yaml"], end="")
-            return
-        from tunesmith.core.files import write_text
+        else:
+            console.print(f"wrote {to}", markup=False)
 
-        write_text(to, result["yaml"])
-        console.print(f"wrote {to}")
-
-    _do(lambda w: {"yaml": w.fill(project)}, as_json=as_json, show=show)
+    _do(work, as_json=as_json, show=show)
 
 
 @app.command()
@@ -179,6 +185,9 @@ def chat(
             show=pages.answer,
         )
         return
+    if as_json:
+        hint = 'tunesmith chat --json --say "Acute appendicitis"'
+        raise UserError(Problem("no-question", "--json answers one question, and --say gives none", hint, "--json"))
     with listening() as sink:
         converse(Workshop(Events(sink)), project, base=base, at_most_tokens=at_most_tokens)
 
@@ -304,29 +313,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; every error that the user can mend ends without a traceback."""
-    try:
-        app()
-    except TunesmithError as error:
-        _tell(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(ended(lambda: app(standalone_mode=False)))
 
 
-def _tell(error: TunesmithError) -> None:
-    if "--json" in sys.argv[1:]:
-        problems = [p.as_dict() for p in error.problems] if isinstance(error, UserError) else []
-        body = {"error": str(error), "exit_code": error.exit_code, "problems": problems}
-        print(json.dumps(body, ensure_ascii=False, indent=2))
-        return
-    console = Console(stderr=True)
-    if isinstance(error, UserError):
-        count = len(error.problems)
-        console.print(f"[red]{count} problem{'s' if count > 1 else ''}:[/]")
-        for problem in error.problems:
-            console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
-    else:
-        word = "stopped by a gate" if error.exit_code == EXIT_GATE else "error"
-        console.print(f"[red]{word}:[/] ", end="")
-        console.print(str(error), markup=False, soft_wrap=True)
+if __name__ == "__main__":
+    main()

@@ -39,16 +39,14 @@ def _targets(result: dict[str, Any]) -> Table:
     for heading in ("target", "base model", "base by likelihood", "expert", "95 % interval", "verdict"):
         table.add_column(say(heading), justify="left" if heading in {"target", "verdict"} else "right")
     for row in result["targets"]:
-        threshold = (
-            f"{say('at least')} {row['at_least']:g}"
-            if row["at_least"] is not None
-            else f"{say('at most')} {row['at_most']:g}"
-        )
-        where = f" ({row['slice']})" if row.get("slice") else ""
+        target = row["target"]
+        side = "at_least" if target["at_least"] is not None else "at_most"
+        where = f" ({target['slice']})" if target["slice"] else ""
+        name = f"{target['measure']}{where} {say(side.replace('_', ' '))} {target[side]:g}"
         interval = f"{number(row['low'])} - {number(row['high'])}" if row["low"] is not None else "-"
         verdict = Text(say(row["verdict"]), style=_COLOUR.get(row["verdict"], ""))
-        figures = [number(row.get(key)) for key in ("base", "base_fair", "expert")]
-        table.add_row(f"{row['measure']}{where} {threshold}", *figures, interval, verdict)
+        figures = [number(row[key]) for key in ("base", "base_fair", "expert")]
+        table.add_row(escape(name), *figures, interval, verdict)
     return table
 
 

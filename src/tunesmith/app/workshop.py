@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from tunesmith.core.errors import Problem, UserError, did_you_mean
 from tunesmith.core.events import Events
-from tunesmith.core.files import atomic_folder
+from tunesmith.core.files import atomic_folder, write_text
 
 
 class Workshop:
@@ -53,12 +54,15 @@ class Workshop:
         project = load(path)
         return {"project": project.spec.name, "file": str(project.path), "problems": []}
 
-    def fill(self, path: Path) -> str:
-        """The project file with every default written out and explained."""
+    def fill(self, path: Path, *, to: Path | None = None) -> str:
+        """The project file with every default written out and explained; also written to `to`, if that is given."""
         from tunesmith.project.file import load
         from tunesmith.project.fill import filled
 
-        return filled(load(path).spec)
+        text = filled(load(path).spec)
+        if to is not None:
+            write_text(to, text)
+        return text
 
     def plan(self, path: Path) -> dict[str, Any]:
         """What a run would do: stages (made or reused), settings with reason and source, estimate; starts nothing."""
@@ -66,7 +70,8 @@ class Workshop:
         from tunesmith.project.plan import plan
 
         project = load(path)
-        return plan(project, self._store(project.home))
+        with self._written(project.home) as store:
+            return plan(project, store)
 
     def run(
         self, path: Path, *, until: str | None = None, keep_going: bool = False, fresh: bool = False
@@ -100,7 +105,8 @@ class Workshop:
         from tunesmith.project.show import show
 
         project = load(path)
-        return show(project, self._store(project.home))
+        with self._written(project.home) as store:
+            return show(project, store)
 
     def runs(self, path: Path) -> list[dict[str, Any]]:
         """Every run of the whole line, newest first."""
@@ -108,7 +114,8 @@ class Workshop:
         from tunesmith.project.show import runs
 
         project = load(path)
-        return runs(project, self._store(project.home))
+        with self._written(project.home) as store:
+            return runs(project, store)
 
     def export(self, path: Path, to: Path) -> Path:
         """Write the last expert as one merged safetensors model folder that other tools load."""
@@ -116,7 +123,8 @@ class Workshop:
         from tunesmith.project.file import load
 
         project = load(path)
-        return export(project, self._store(project.home), to)
+        with self._written(project.home) as store:
+            return export(project, store, to)
 
     # -- data and models --------------------------------------------------------------------------
 
@@ -152,7 +160,10 @@ class Workshop:
         from tunesmith.project.talk import open_last
 
         project = load(path)
-        with open_last(project, self._store(project.home), self.events, base=base) as answerer:
+        with (
+            self._written(project.home) as store,
+            open_last(project, store, self.events, base=base) as answerer,
+        ):
             yield answerer
 
     # -- the ledger -------------------------------------------------------------------------------
@@ -162,10 +173,11 @@ class Workshop:
         from tunesmith.project.file import load
         from tunesmith.records.ledger import Ledger
 
-        ledger = Ledger(self._store(load(path).home))
-        problems = ledger.verify()
-        head = ledger.head()
-        entries = [entry.as_dict() for entry in ledger.entries()]
+        with self._written(load(path).home) as store:
+            ledger = Ledger(store)
+            problems = ledger.verify()
+            head = ledger.head()
+            entries = [entry.as_dict() for entry in ledger.entries()]
         return {
             "intact": not problems,
             "problems": [p.as_dict() for p in problems],
@@ -173,6 +185,15 @@ class Workshop:
             "head": {"seq": head[0], "hash": head[1]} if head else None,
             "entries": entries,
         }
+
+    @contextmanager
+    def _written(self, home: Path) -> Iterator[Any]:
+        """The records as they were written; where there are none yet, empty ones that leave nothing behind."""
+        if home.is_dir():
+            yield self._store(home)
+            return
+        with tempfile.TemporaryDirectory() as empty:
+            yield self._store(Path(empty))
 
     def _store(self, home: Path) -> Any:
         import os

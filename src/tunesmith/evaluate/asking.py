@@ -20,7 +20,7 @@ from tunesmith.core.types import Answer, Example, Likelihood, Profile, Snapshot
 from tunesmith.evaluate.rows import read_lines, write_lines
 from tunesmith.evaluate.spec import EvaluateSpec
 
-ROWS_AT_ONCE = 32
+ROWS_AT_ONCE = 128
 T = TypeVar("T")
 
 

@@ -18,7 +18,8 @@ from tunesmith.core.types import Noun
 
 GB = 1e9
 MIB = 1 << 20
-_LOOK_SECONDS = 0.3
+_LOOK_SECONDS = 0.1
+_LONG_LOOK_SECONDS = 0.5
 _CGROUP = Path("/sys/fs/cgroup")
 _NO_LIMIT = 1 << 60
 
@@ -92,13 +93,13 @@ def usable_cores() -> int:
     return max(1, min(allowed, int(_container_cores(_CGROUP))))
 
 
-def free_cores() -> int:
-    """How many of the usable cores other processes left idle for 0.1 s, rounded to whole ones; at least 1."""
+def free_cores(*, seconds: float = _LOOK_SECONDS) -> int:
+    """How many of the usable cores other processes left idle for `seconds`, rounded to whole ones; at least 1."""
     import psutil
 
     mine = time.process_time()
-    shares = psutil.cpu_percent(interval=_LOOK_SECONDS, percpu=True)
-    mine = (time.process_time() - mine) / _LOOK_SECONDS
+    shares = psutil.cpu_percent(interval=seconds, percpu=True)
+    mine = (time.process_time() - mine) / seconds
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(shares))
     idle = sum(1 - shares[core] / 100 for core in allowed if core < len(shares)) + mine
     return max(1, min(usable_cores(), int(idle + 0.5)))
@@ -111,7 +112,17 @@ def free_threads() -> int:
     cores], because each parallel piece waits for the thread that was put aside.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) > 0 else free_cores()
+    return int(given) if given.isdigit() and int(given) > 0 else free_cores(seconds=_LONG_LOOK_SECONDS)
+
+
+@cache
+def settle_threads() -> int:
+    """Give torch `free_threads()` threads, once a process; how many that are."""
+    import torch
+
+    threads = free_threads()
+    torch.set_num_threads(threads)
+    return threads
 
 
 @cache
@@ -131,7 +142,7 @@ def measured_gflops(device: str = "cpu") -> float:
     left = torch.ones(rows, inner, dtype=dtype, device=device)
     right = torch.ones(inner, columns, dtype=dtype, device=device)
     seconds: list[float] = []
-    while len(seconds) < 2 or sum(seconds) < _LOOK_SECONDS:
+    while len(seconds) < 2 or sum(seconds) < 3 * _LOOK_SECONDS:
         start = time.perf_counter()
         float(torch.mm(left, right)[0, 0])  # reading a number waits for the GPU
         seconds.append(time.perf_counter() - start)

@@ -13,6 +13,7 @@ from tunesmith.models import catalog, hub, unpack
 from tunesmith.models.catalog import Entry
 from tunesmith.models.digests import MANIFEST, intact, remembered
 from tunesmith.models.fetch import asset_path, cache_folder, fetch_asset
+from tunesmith.models.hardware import settle_threads
 from tunesmith.models.quiet import quiet
 from tunesmith.models.safety import safety_problems
 from tunesmith.models.spec import ModelSpec
@@ -198,6 +199,8 @@ def load_tokenizer(folder: Path) -> Any:
 def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = "cpu") -> Any:
     """The causal language model of a folder, in evaluation mode, its attention left at transformers' choice (sdpa).
 
+    On the processor torch gets as many threads as cores are free, see `hardware.settle_threads`.
+
     Args:
         folder: a model folder that passes `folder_problems`.
         dtype: number format of the weights in memory; float32 by default.
@@ -213,6 +216,7 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = 
     from transformers import AutoModelForCausalLM
 
     _refuse_unsafe(folder)
+    settle_threads()
     try:
         with quiet():
             model = AutoModelForCausalLM.from_pretrained(

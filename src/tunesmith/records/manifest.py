@@ -23,7 +23,8 @@ _LIBRARIES = (
     *("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "pyarrow"),
     *("scipy", "scikit-learn", "statsmodels", "pydantic"),
 )
-_HOME = "<home>"
+_HOME, _PROJECT = "<home>", "<project>"
+_INSIDE_A_PROJECT = ".tunesmith"
 _NOT_CONTENT = frozenset({"id", "run", "inputs", "gates"})
 
 
@@ -47,7 +48,8 @@ class RunRecord(Noun):
         files: relative path -> size and digest, for every file but this record.
         tunesmith: version of tunesmith; `versions`: library -> version, Python among them.
         started, ended: UTC, ISO 8601 with microseconds.
-        fields: the artifact's own fields, gates included; paths inside the home begin with `<home>`.
+        fields: the artifact's own fields, gates included; paths inside the home begin with `<home>`, those
+            inside the project that the home lies in with `<project>`.
     """
 
     format: Literal[1] = 1
@@ -74,17 +76,25 @@ def artifact_id(kind: type[Artifact], fields: Mapping[str, Any], files: Mapping[
 
 
 def stored_fields(artifact: Artifact, home: Path) -> dict[str, Any]:
-    """The artifact's own fields as plain JSON values, with paths inside `home` said relative to it.
+    """The artifact's own fields as plain JSON values, with paths inside `home` and its project said relative to them.
 
-    So a home that was moved or copied still opens, and ids do not depend on where it lies.
+    So a home or project that was moved or copied still opens, and ids do not depend on where it lies.
 
     Raises:
         ValueError: a field holds NaN or infinity.
     """
     # not mode="json": that would quietly turn a NaN inside free-form values into null
     fields = artifact.model_dump(exclude={"id", "run", "inputs"})
-    moved: dict[str, Any] = _moved(plain(fields), home.as_posix(), _HOME)
+    moved: dict[str, Any] = plain(fields)
+    for place, name in _places(home).items():
+        moved = _moved(moved, place, name)
     return moved
+
+
+def _places(home: Path) -> dict[str, str]:
+    """Folder -> the word that stands for it, innermost first. A home called `.tunesmith` is part of a project."""
+    project = {home.parent.as_posix(): _PROJECT} if home.name == _INSIDE_A_PROJECT else {}
+    return {home.as_posix(): _HOME, **project}
 
 
 def _moved(value: Any, old: str, new: str) -> Any:
@@ -146,7 +156,9 @@ def open_artifact(folder: Path, record: RunRecord, home: Path) -> Artifact:
         CorruptArtifact: its type is unknown or its fields do not fit the type.
     """
     own = {"id": record.artifact, "run": record.run, "inputs": record.inputs, "folder": folder}
-    fields = _moved(record.fields, _HOME, home.as_posix())
+    fields = record.fields
+    for place, name in _places(home).items():
+        fields = _moved(fields, name, place)
     try:
         return _kind(folder, record).model_validate({**fields, **own})
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: in
     roles = [role for role in strategy["roles"] if role != "experts"]
     own = [len(row.ids) - prefix for row in rows]
     steps = -(-len(rows) // int(spec.rows_per_step))
-    micro = max(1, round(sum(own) / max(1, steps) / int(spec.tokens_per_micro_batch) + 0.5))
-    step_tokens = min(int(spec.tokens_per_micro_batch), prefix + round(sum(own) / max(1, steps)))
+    own_a_step, limit = sum(own) / max(1, steps), int(spec.tokens_per_micro_batch)
+    micro = max(1, math.ceil(own_a_step / max(1, limit - prefix)))
+    step_tokens = min(limit, prefix + round(own_a_step))
     half = 2 if _in_bf16(spec) else 4
     work = estimates.Work(
         trainable=estimates.lora_parameters(shape, int(strategy["rank"]), roles=roles, layers=layers),

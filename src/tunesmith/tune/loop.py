@@ -109,7 +109,7 @@ def train(model: Any, seams: Seams) -> Outcome:
 
             if last or stop.is_set() or due(step):
                 state = {"points": points, "seconds": time.monotonic() - started}
-                seams.keeper.save(step + 1, Saved(state_tensors(weights, optimiser), state))
+                _save(seams, step + 1, Saved(state_tensors(weights, optimiser), state))
             if stop.is_set() and not last:
                 raise KeyboardInterrupt
     return Outcome(points, time.monotonic() - started)
@@ -125,6 +125,15 @@ def _resume(seams: Seams, weights: dict[str, Tensor], optimiser: torch.optim.Opt
     points = list(saved.state["points"])
     seams.events.tell("note", STAGE, f"resumed after step {len(points)} of {seams.plan.steps}", step=len(points))
     return points, float(saved.state["seconds"])
+
+
+def _save(seams: Seams, step: int, saved: Saved) -> None:
+    """Write a checkpoint. A full or failing disk is told and does not end the training: the older one stays whole."""
+    try:
+        seams.keeper.save(step, saved)
+    except OSError as error:
+        message = f"the checkpoint after step {step} could not be written ({error}); training goes on"
+        seams.events.tell("warning", STAGE, message, step=step)
 
 
 def _check(what: str, value: float, step: int, batches: list[Batch], plan: Plan) -> None:

@@ -63,6 +63,7 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     model = _adapted(filled, base, context.seed)
+    _same_threads(context.scratch / "threads.json")
     plan = Plan(
         rows=rows,
         rows_per_step=int(filled.rows_per_step),
@@ -71,12 +72,13 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
         micro_tokens=int(filled.tokens_per_micro_batch),
         seed=context.seed,
     )
-    outcome = train(model, _seams(filled, plan, valid, model=model, context=context))
+    seams = _seams(filled, plan, valid, model=model, context=context)
+    outcome = train(model, seams)
     save_adapter(model, context.out / ADAPTER, base_path=base.path)
     lines = "".join(json.dumps(point, allow_nan=False) + "\n" for point in outcome.points)
     files.write_text(context.out / "curves.jsonl", lines)
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
-    return _checkpoint(outcome, plan, base=base, strategy=filled.strategy.model_dump(mode="json"), trainable=trainable)
+    return _checkpoint(seams, outcome, base=base, tokens=tokens, trainable=trainable)
 
 
 def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
@@ -103,6 +105,16 @@ def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
             # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
             module.training = module.training or getattr(module, "gradient_checkpointing", False)
     return adapted
+
+
+def _same_threads(path: Path) -> None:
+    """Compute with the threads that this run began with: another number of them rounds sums in another order."""
+    import torch
+
+    if path.is_file():
+        torch.set_num_threads(int(files.read_json(path)))
+    else:
+        files.write_json(path, torch.get_num_threads())
 
 
 def _seams(spec: TuneSpec, plan: Plan, valid: list[Row], *, model: Any, context: Context) -> Seams:
@@ -156,8 +168,8 @@ def _with_states(forward: Forward, rows: list[Row], prefix: int, *, context: Con
     return PackedForward(forward.trunk, states)
 
 
-def _checkpoint(outcome: Outcome, plan: Plan, *, base: Base, strategy: dict[str, Any], trainable: int) -> Checkpoint:
-    points = outcome.points
+def _checkpoint(seams: Seams, outcome: Outcome, *, base: Base, tokens: Tokens, trainable: int) -> Checkpoint:
+    points, plan = outcome.points, seams.plan
     tenth = max(1, len(points) // 10)
 
     def mean(part: list[dict[str, Any]]) -> float:
@@ -171,7 +183,7 @@ def _checkpoint(outcome: Outcome, plan: Plan, *, base: Base, strategy: dict[str,
         base=base.id,
         base_path=base.path,
         base_revision=base.revision,
-        strategy=strategy,
+        strategy=seams.spec.strategy.model_dump(mode="json"),
         trainable=trainable,
         steps=plan.steps,
         epochs=plan.steps / plan.steps_per_epoch,
@@ -179,7 +191,7 @@ def _checkpoint(outcome: Outcome, plan: Plan, *, base: Base, strategy: dict[str,
         loss_first=mean(points[:tenth]),
         loss_last=mean(points[-tenth:]),
         valid_loss=points[-1].get("valid_loss"),
-        chat_template_hash=base.chat_template_hash,
+        chat_template_hash=tokens.chat_template_hash,
         seconds=outcome.seconds,
         tokens_per_second=read / max(outcome.seconds, 1e-9),
         peak_memory_gb=_peak_memory_gb(),
