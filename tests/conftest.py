@@ -30,3 +30,9 @@ def first_run(tmp_path_factory: pytest.TempPathFactory, command_line: CommandLin
 def finished(first_run: tuple[Path, Ended], tmp_path: Path) -> Path:
     """A copy of the finished project at another place."""
     return Path(shutil.copytree(first_run[0], tmp_path / "colours"))
+
+
+@pytest.fixture
+def project(first_run: tuple[Path, Ended], tmp_path: Path) -> Path:
+    """The same project before its first run."""
+    return Path(shutil.copytree(first_run[0], tmp_path / "colours", ignore=shutil.ignore_patterns(".tunesmith")))
