@@ -45,7 +45,8 @@ def test_nothing_changed_makes_nothing_and_loads_no_torch(finished: Path) -> Non
     program = (
         "import sys\nfrom pathlib import Path\nfrom tunesmith.app.workshop import Workshop\n"
         "result = Workshop().run(Path(sys.argv[1]))\n"
-        "print([s['stage'] for s in result['stages'] if not s['reused']], len(result['stages']), 'torch' in sys.modules)"
+        "stages = result['stages']\n"
+        "print([s['stage'] for s in stages if not s['reused']], len(stages), 'torch' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(finished)],

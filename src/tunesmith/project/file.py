@@ -21,6 +21,9 @@ from tunesmith.project.trunk import TRUNK, section_of
 
 FILE_NAME = "tunesmith.yaml"
 _MOST_BYTES = 1 << 20
+_MOST_VALUES = 100_000
+_DEEPEST = 50
+_YAML_HINT = "indent with spaces, quote texts that hold : # { [ * & ! or a leading quote"
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,44 @@ def read_yaml(file: Path) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = f"not valid YAML: {error.problem or error.context}"
-        raise UserError(Problem("broken-yaml", message, "", str(file), mark.line + 1 if mark else None)) from None
+        raise UserError(Problem("broken-yaml", message, _YAML_HINT, str(file), mark.line + 1 if mark else None)) from None
     except (YAMLError, ValueError) as error:
-        raise UserError(Problem("broken-yaml", f"not valid YAML: {shorten(str(error))}", "", str(file))) from None
+        raise UserError(Problem("broken-yaml", f"not valid YAML: {shorten(str(error))}", _YAML_HINT, str(file))) from None
+    except RecursionError:
+        raise UserError(_too_deep(file)) from None
     if not isinstance(value, Mapping):
-        raise UserError(Problem("broken-yaml", "a mapping of sections is expected", path=str(file), line=1))
+        hint = "see `tunesmith new` for a file to begin with"
+        raise UserError(Problem("broken-yaml", "a mapping of sections is expected", hint, str(file), 1))
+    _refuse_bombs(value, file)
     return value
+
+
+def _refuse_bombs(value: Any, file: Path) -> None:
+    """Aliases make a few lines stand for any number of values, or hold themselves: counted without writing them out.
+
+    Raises:
+        UserError: more values than a project file needs, or deeper nesting.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: Any, depth: int) -> int:
+        if not isinstance(node, Mapping | list):
+            return 1
+        if depth > _DEEPEST:
+            raise UserError(_too_deep(file))
+        if id(node) not in sizes:
+            items = node.values() if isinstance(node, Mapping) else node
+            sizes[id(node)] = 1 + sum(size(item, depth + 1) for item in items)
+        return sizes[id(node)]
+
+    if (found := size(value, 0)) > _MOST_VALUES:
+        message = f"written out it has {found:,} values; a project file has at most {_MOST_VALUES:,}"
+        raise UserError(Problem("too-large", message, "use fewer aliases (*name)", str(file)))
+
+
+def _too_deep(file: Path) -> Problem:
+    message = f"nested more than {_DEEPEST} levels deep, or an alias that holds itself"
+    return Problem("broken-yaml", message, "a project file is at most six levels deep", str(file))
 
 
 def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
