@@ -45,7 +45,7 @@ SPEC = TuneSpec.model_validate(
 
 
 def run(model: Path, rounds: int) -> Outcome:
-    """`rounds` training steps, each by our loop and then by the plain one, two passes over the rows."""
+    """An even number of training steps, each by our loop and then by the plain one: two passes over the rows."""
     rows = _rows(model, max(1, rounds // EPOCHS) * ROWS_PER_STEP)
     plan = Plan(
         rows=rows,

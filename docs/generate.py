@@ -147,6 +147,8 @@ def _shelf(shelf: Shelf) -> Iterator[str]:
     yield f"### {shelf.kind.capitalize()} (`{_SHELF_OF[shelf.kind]}`)"
     for name in shelf.names():
         factory = shelf.get(name)
+        if not factory.__module__.startswith(shelf.package):
+            continue  # joined by another package, which documents it
         about, told = docstring(factory)
         yield f"#### `{name}`\n\n{about}"
         fields = settings_model(factory, name).model_fields

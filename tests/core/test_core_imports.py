@@ -11,7 +11,7 @@ import pytest
 
 HEAVY = {
     *("torch", "transformers", "peft", "accelerate", "numpy", "scipy", "sklearn", "statsmodels", "pyarrow"),
-    *("plotly", "sacrebleu", "rouge_score", "sqlalchemy", "gguf", "safetensors", "tokenizers", "jinja2", "datasketch"),
+    *("plotly", "sacrebleu", "rouge_score", "sqlalchemy", "gguf", "safetensors", "tokenizers", "jinja2"),
 }
 
 

@@ -104,6 +104,15 @@ def test_every_command_that_is_shown_exists_with_its_options(words: list[str]) -
     command.make_context("tunesmith", rest)
 
 
+def test_the_chinese_readme_shows_what_the_english_one_shows() -> None:
+    """The same sections, commands and gates; words differ, and so do comments."""
+    english, chinese = (
+        (ROOT / name).read_text(encoding="utf-8").replace("\r", "") for name in ("README.md", "README.zh-CN.md")
+    )
+    for pattern in (r"^#+ ", r"^\| (G\d) \|", r"^((?:tunesmith|\./dev) [^#\n]*?) *(?:#.*)?$", r"^<!-- [\w-]+ -->$"):
+        assert re.findall(pattern, english, re.MULTILINE) == re.findall(pattern, chinese, re.MULTILINE), pattern
+
+
 def test_commands_are_found_at_all() -> None:
     assert len(shown_commands()) > 15 and len(PROJECTS) >= 3
 

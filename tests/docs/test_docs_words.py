@@ -17,13 +17,14 @@ def result(outcome: str | None) -> dict[str, Any]:
     reasons = [
         {"verdict": verdict, "message": f"<{number}>"} for number, verdict in enumerate(("passed", "failed", "unknown"))
     ]
-    line = {"low": 0.5, "high": 0.7, "base": 0.1, "base_fair": 0.2, "expert": 0.6, "slice": None, "measure": "1"}
+    sides = ({"at_least": 0.5, "at_most": None}, {"at_least": None, "at_most": 0.5}, {"at_least": 0.5, "at_most": None})
+    figures = {"low": 0.5, "high": 0.7, "base": 0.1, "base_fair": 0.2, "expert": 0.6}
+    verdicts = ("passed", "failed", "unknown")
     return {
         "project": "7",
         "targets": [
-            {**line, "at_least": 0.5, "at_most": None, "verdict": "passed"},
-            {**line, "at_least": None, "at_most": 0.5, "verdict": "failed"},
-            {**line, "at_least": None, "at_most": 0.5, "verdict": "unknown"},
+            {**figures, "target": {"measure": "1", "slice": None, **side}, "verdict": verdict}
+            for side, verdict in zip(sides, verdicts, strict=True)
         ],
         "stages": [{"stage": "2", "reused": True, "seconds": 0.0}, {"stage": "3", "reused": False, "seconds": 1.0}],
         "seconds": 1.0,

@@ -183,8 +183,6 @@ def test_what_a_template_drops_is_a_problem() -> None:
     both = CALL.model_copy(update={"content": "Let me look."})
     with pytest.raises(UserError, match="content-lost"):
         chat_for("llama3_1").render([ASK, both, RESULT, SAY], [TOOL])
-    with pytest.raises(UserError, match="tool-call-lost"):
-        chat_for("smollm2").render([ASK, CALL, RESULT, SAY])
     with pytest.raises(UserError, match="single tool-calls"):
         two = CALL.model_copy(update={"tool_calls": CALL.tool_calls * 2})
         chat_for("llama3_1").render([ASK, two, RESULT, SAY])
@@ -193,6 +191,14 @@ def test_what_a_template_drops_is_a_problem() -> None:
         chat_for("qwen2_5").render([ASK, bad, RESULT, SAY])
     with pytest.raises(UserError, match="broken-tool"):
         chat_for("qwen2_5").prompt([ASK], ["{"])
+
+
+def test_tool_calls_without_a_place_in_the_template_are_trained_as_text_and_told() -> None:
+    chat = chat_for("smollm2")
+    row = chat.render([ASK, CALL, RESULT, SAY])
+    call = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call><|im_end|>'
+    assert said(chat, row)[0] == call
+    assert [problem.code for problem in row.problems] == ["tool-calls-as-text"]
 
 
 @pytest.mark.parametrize("name", NAMES)

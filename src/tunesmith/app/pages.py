@@ -150,6 +150,8 @@ def preview(console: Console, result: list[dict[str, Any]]) -> None:
                 style = "strike red" if piece["cut"] else "bold green" if piece["trained"] else "dim"
                 line.append(piece["text"].replace("\n", "\u23ce"), style=style)
             console.print(line)
+            for problem in row["problems"]:
+                console.print(f"    [yellow]? {escape(problem)}[/]", highlight=False)
 
 
 def audit(console: Console, result: dict[str, Any]) -> None:

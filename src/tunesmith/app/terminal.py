@@ -115,8 +115,6 @@ class Bars:
         """Show one event."""
         if event.kind == "progress":
             self._move(event)
-        elif event.kind == "metric":
-            self._annotate(event)
         else:
             if event.kind == "done":
                 self._close(event.stage)
@@ -133,13 +131,8 @@ class Bars:
                 unit=event.data.get("unit", ""),
                 more="",
             )
-        self.progress.update(self.tasks[key], completed=event.data["done"], total=event.data.get("total"))
-
-    def _annotate(self, event: Event) -> None:
-        loss = event.data.get("loss")
-        for (stage, _), task in self.tasks.items():
-            if stage == event.stage and loss is not None:
-                self.progress.update(task, more=f"loss {loss:.3f}")
+        more = event.data.get("more", "")
+        self.progress.update(self.tasks[key], completed=event.data["done"], total=event.data.get("total"), more=more)
 
     def _close(self, stage: str) -> None:
         for key in [key for key in self.tasks if key[0] == stage]:
@@ -171,7 +164,6 @@ class PlainLines:
         rate = done / (now - began) if now > began else 0.0
         left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
         of = f" of {total}" if total else ""
-        unit = event.data.get("unit", "")
-        self.console.print(
-            f"  {event.stage}: {event.message} {done}{of} {unit}, {rate:.1f} {unit}/s{left}", highlight=False
-        )
+        unit, more = event.data.get("unit", ""), event.data.get("more", "")
+        line = f"  {event.stage}: {event.message} {done}{of} {unit}, {rate:.1f} {unit}/s{left}"
+        self.console.print(f"{line}, {more}" if more else line, highlight=False)

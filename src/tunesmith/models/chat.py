@@ -36,7 +36,8 @@ class Rendered:
         end_of_turn_ok: every trained turn ends with the end-of-turn token, and that carries loss.
         reasoning_lost: assistant turns whose reasoning the template has no place for.
         problems: turns that do not stand after the prompt that serving would give (`template-not-prefix-stable`),
-            tools that the template does not show (`tools-ignored`).
+            tools that the template does not show (`tools-ignored`), tool calls that it has no place for and that were
+            written into the content (`tool-calls-as-text`).
     """
 
     ids: list[int]
@@ -154,6 +155,8 @@ class Chat:
         problems = [_unlike(turns[k].message) for k in live if not self._served_alike(k, turns, text, ids, owner)]
         if tools and not self._shows_tools(spoken[: turns[0].message], tools):
             problems.append(Problem("tools-ignored", "the chat template does not show tools to the model"))
+        if any(message.tool_calls for message in spoken) and not self._template.shows_tool_calls:
+            problems.append(Problem("tool-calls-as-text", "the chat template has no tool calls: they are text here"))
         return Rendered(
             ids=ids,
             trained=[k in live for k in owner],

@@ -87,17 +87,24 @@ class ChatTemplate:
         turn: dict[str, Any] = {"role": message.role, "content": message.content}
         if message.reasoning is not None:
             turn["reasoning_content"] = message.reasoning
-        if message.tool_calls:
-            empty, as_text = self._tool_call_form
+        if message.tool_calls and not self.shows_tool_calls:
+            turn["content"] = "\n".join([message.content, *map(_as_text, message.tool_calls)]).strip()
+        elif message.tool_calls:
+            empty, as_text = self._tool_call_form or ("", False)
             turn["content"] = message.content or empty
             turn["tool_calls"] = [_call(call, as_text) for call in message.tool_calls]
         if message.tool_call_id:
             turn["tool_call_id"] = message.tool_call_id
         return turn
 
+    @property
+    def shows_tool_calls(self) -> bool:
+        """Whether the template has a place for tool calls; where not, they are written into the content as text."""
+        return self._tool_call_form is not None
+
     @cached_property
-    def _tool_call_form(self) -> tuple[str | None, bool]:
-        """What stands for no content beside tool calls, and whether arguments go in as JSON text.
+    def _tool_call_form(self) -> tuple[str | None, bool] | None:
+        """What stands for no content beside tool calls, and whether arguments go in as JSON text; None: not shown.
 
         Found by trying: DeepSeek's templates concatenate arguments and want None for no content, Llama's and Qwen's
         encode arguments themselves, others fail on None.
@@ -106,7 +113,7 @@ class ChatTemplate:
         forms: list[tuple[str | None, bool]] = [(None, False), ("", False), (None, True), ("", True)]
         shown = {form: self._probe({"content": form[0], "tool_calls": [_call(call, form[1])]}) for form in forms}
         good = [form for form in forms if "probe_name" in shown[form] and "None" not in shown[form]]
-        return next((form for form in good if '"probe_key": 1' in shown[form]), good[0] if good else ("", False))
+        return next((form for form in good if '"probe_key": 1' in shown[form]), good[0] if good else None)
 
     def _probe(self, turn: dict[str, Any]) -> str:
         try:
@@ -166,6 +173,11 @@ def _refuse_explosive(text: str) -> None:
 def _is_large(node: Any) -> bool:
     value = getattr(node, "value", 0)
     return isinstance(value, int | float) and abs(value) > _LARGEST_FACTOR
+
+
+def _as_text(call: ToolCall) -> str:
+    """A tool call as Hermes, Qwen and most servers write and parse it."""
+    return f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {call.arguments or "{}"}}}\n</tool_call>'
 
 
 def parse_tools(tools: Sequence[str]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def _one(path: Path, model: str | None, rows: int, events: Events) -> dict[str, 
         "about": about,
         "total": len(examples),
         "drops": [drop.model_dump(mode="json") for drop in unreadable],
-        "rows": [_row(chat, example, context) for example in islice(examples, rows)],
+        "rows": [row for example in islice(examples, rows) for row in _rows(chat, example, context)],
     }
 
 
@@ -88,8 +89,16 @@ def _of_file(path: Path) -> Iterator[Example | Drop]:
     yield from source.read(path.resolve().parent, ())
 
 
-def _row(chat: Chat, example: Example, context: int | None) -> dict[str, Any]:
-    rendered = chat.render(example.messages, example.tools)
+def _rows(chat: Chat, example: Example, context: int | None) -> list[dict[str, Any]]:
+    """One row, or one for each trained turn where the template rewrites earlier turns."""
+    try:
+        rendered = chat.rows(example.messages, example.tools)
+    except UserError as error:
+        raise UserError([replace(p, path=example.place or p.path) for p in error.problems]) from None
+    return [_row(chat, example, row, context) for row in rendered]
+
+
+def _row(chat: Chat, example: Example, rendered: Rendered, context: int | None) -> dict[str, Any]:
     kept = len(rendered.ids) if context is None else min(context, len(rendered.ids))
     return {
         "id": example.id,
@@ -100,6 +109,8 @@ def _row(chat: Chat, example: Example, context: int | None) -> dict[str, Any]:
         "assistant_turns": sum(m.role == "assistant" and m.trained for m in example.messages),
         "trained_turns": len(rendered.spans),
         "end_of_turn_trained": rendered.end_of_turn_ok and kept == len(rendered.ids),
+        "reasoning_lost": rendered.reasoning_lost,
+        "problems": [problem.message for problem in rendered.problems],
         "pieces": list(_pieces(chat, rendered, kept)),
     }
 

@@ -32,7 +32,7 @@ class ProjectSpec(Section):
     )
     seed: int = Field(0, ge=0, description="seed of sampling, splitting, data order and initial weights")
     profile: ProfileSpec = Field(description="the business goal in numbers")
-    model: ModelSpec = Field(description="the base model")
+    model: ModelSpec = Field(default_factory=ModelSpec, description="the base model")
     data: DataSpec = Field(description="sources and how they become a snapshot")
     tune: TuneSpec = Field(default_factory=TuneSpec, description="how the model is trained")
     reason: ReasonSpec = Field(default_factory=ReasonSpec, description="how the expert thinks")

@@ -12,5 +12,5 @@ class ReasonSpec(Section):
 
     paths: Use = Field(default=Use(use="direct"), description="way of reasoning, a name from the shelf of paths")
     at_most_tokens: int = Field(
-        default=64, ge=1, le=131_072, description="longest answer in tokens, reasoning included; longer ones are cut"
+        default=1024, ge=1, le=131_072, description="longest answer in tokens, reasoning included; longer ones are cut"
     )

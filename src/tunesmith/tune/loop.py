@@ -151,9 +151,10 @@ def _tell(seams: Seams, points: list[Point], seconds: float) -> None:
     seams.events.tell("metric", STAGE, **point)
     rate = point["tokens_per_second"]
     left = seconds / len(points) * (steps - len(points))
-    message = f"loss {point['loss']:.3f}, {rate:,.0f} tokens/s"
-    extra = {"tokens_per_second": rate, "seconds_left": left}
-    seams.events.tell("progress", STAGE, message, done=len(points), total=steps, unit="steps", **extra)
+    more = f"loss {point['loss']:.3f}, {rate:,.0f} tokens/s"
+    seams.events.tell(
+        "progress", STAGE, "training", done=len(points), total=steps, unit="steps", more=more, seconds_left=left
+    )
 
 
 def _due(every: str) -> Callable[[int], bool]:

@@ -50,6 +50,11 @@ def judge_tokens(
             "tools-ignored", "have tools that the template does not show", lambda row: "tools-ignored" in row.problems
         ),
         count(
+            "tool-calls-as-text",
+            "have tool calls that the template has no place for; they were written as text",
+            lambda row: "tool-calls-as-text" in row.problems,
+        ),
+        count(
             "template-not-prefix-stable",
             "are trained after another prompt than they are served with",
             lambda row: "template-not-prefix-stable" in row.problems,
