@@ -111,7 +111,7 @@ def test_tables_for_people_have_the_targets_and_the_verdict(command_line: Comman
     assert "accuracy at least 0.5" in ended.out
     assert "PASSED" in ended.out
     chinese = command_line("show", finished, env={"TUNESMITH_LANG": "zh"})
-    assert "至少" in chinese.out
+    assert "不低于 0.5" in chinese.out
     for command in ("plan", "runs", "fill", "audit list", "audit verify", "data preview"):
         assert command_line(*command.split(), finished).code == 0
 

@@ -58,8 +58,8 @@ def _one(path: Path, model: str | None, rows: int, events: Events) -> dict[str, 
     else:
         spec, root = ModelSpec(use=model or DEFAULT_MODEL), Path.cwd()
         read = _of_file(path)
+    items = list(read)  # before the model: what is wrong with a file needs no model to be told
     chat = Chat.of(resolve(spec, root, events).path)
-    items = list(read)
     examples = [item for item in items if isinstance(item, Example)]
     unreadable = [item for item in items if isinstance(item, Drop)]
     about = f"{len(examples)} rows" + (f", {len(unreadable)} cannot be used" if unreadable else "")

@@ -21,8 +21,10 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
     """
     from tunesmith.models.adapters import load_adapter
     from tunesmith.models.load import load_model, load_tokenizer
+    from tunesmith.models.quiet import quiet
 
     base = Path(checkpoint.base_path)
     adapted = load_adapter(load_model(base), checkpoint.file(ADAPTER))
-    adapted.merge_and_unload(safe_merge=True).save_pretrained(str(out), safe_serialization=True)
+    with quiet():
+        adapted.merge_and_unload(safe_merge=True).save_pretrained(str(out), safe_serialization=True)
     load_tokenizer(base).save_pretrained(str(out))
