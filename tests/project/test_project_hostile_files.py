@@ -156,6 +156,8 @@ def test_six_mistakes_are_six_problems_with_lines_and_nearest_names(tmp_path: Pa
         ("epochs: 2", "learning_rate: 1e-3", ""),
         ("epochs: 2", "seed: 1", "unknown-key"),
         ("schema: 1", "schema: 2", "wrong-value"),
+        ("schema: 1", "seed: -1", "wrong-value"),
+        ("schema: 1", "seed: 4294967296", "wrong-value"),  # 32 bits: what every library takes
         ("name: colours", "name: ../../etc", "wrong-type"),
         ("name: colours", "name: 颜色", "wrong-type"),
         ("name: colours\n", "", "missing-key"),

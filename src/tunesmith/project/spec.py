@@ -30,7 +30,7 @@ class ProjectSpec(Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="letters, digits, dot, dash, underscore"
     )
-    seed: int = Field(0, ge=0, description="seed of sampling, splitting, data order and initial weights")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of sampling, splitting, data order and initial weights")
     profile: ProfileSpec = Field(description="the business goal in numbers")
     model: ModelSpec = Field(default_factory=ModelSpec, description="the base model")
     data: DataSpec = Field(description="sources and how they become a snapshot")
