@@ -176,7 +176,7 @@ def _explained(reason: Reason, measures: Sequence[Measure]) -> Reason:
         parts.append(f"general accuracy {went} from {percent(theirs.value)} to {percent(ours.value)}")
         evidence |= {"general_accuracy": {"base": theirs.value, "expert": ours.value}}
     if ratio is not None and ratio.value is not None:
-        parts.append(f"perplexity is {ratio.value:.2f} times the base's")
+        parts.append(f"perplexity is {ratio.value:.{2 if ratio.value < 100 else 0}f} times the base's")
         evidence |= {"general_perplexity_ratio": ratio.value}
     if fallen and reason.verdict != "passed":
         parts.append("skills that fell most: " + ", ".join(f"{f['skill']} {points(f['change'])}" for f in fallen[:3]))

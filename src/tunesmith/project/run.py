@@ -17,6 +17,7 @@ from tunesmith.core.ids import content_id
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Artifact, GateVerdict
 from tunesmith.project.file import Project
+from tunesmith.project.report import complete
 from tunesmith.project.trunk import TRUNK, Stage, section_of
 from tunesmith.records.ledger import Ledger
 from tunesmith.records.store import RunStore
@@ -88,6 +89,9 @@ class Runner:
                 if (stops and not keep_going) or stage.name == until:
                     break
             outcome = Outcome(session, self.artifacts, tuple(self.verdicts), dict(self.seconds), tuple(self.reused))
+            if "evaluate" in self.artifacts:
+                page = self.artifacts["evaluate"].file("report.html")
+                complete(page, self.project.home, session, outcome.verdicts)
             self._end(session, outcome.exit_code, outcome.word)
         return outcome
 

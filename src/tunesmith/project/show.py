@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.types import Report
 from tunesmith.project.file import Project
+from tunesmith.project.report import place
 from tunesmith.records.sessions import SessionRecord
 from tunesmith.records.store import RunStore
 
@@ -38,9 +39,14 @@ def show(project: Project, store: RunStore) -> dict[str, Any]:
             for s in session.stages
         ],
         "seconds": sum(s.seconds for s in session.stages),
-        "report": str(report.file("report.html")) if report is not None else None,
+        "report": str(_report(project, session, report)) if report is not None else None,
         "folder": str(project.root),
     }
+
+
+def _report(project: Project, session: SessionRecord, report: Report) -> Path:
+    completed = place(project.home, session.id)
+    return completed if completed.is_file() else report.file("report.html")
 
 
 def runs(project: Project, store: RunStore) -> list[dict[str, Any]]:
@@ -79,9 +85,3 @@ def last_made(project: Project, store: RunStore, stage: str) -> Any:
             return found
     hint = f"tunesmith run {project.root}"
     raise UserError(Problem("not-run", f"no run has reached the stage '{stage}' yet", hint, path=str(project.path)))
-
-
-def report_path(project: Project, store: RunStore) -> Path:
-    """The HTML report of the last run that has one."""
-    path: Path = last_made(project, store, "evaluate").file("report.html")
-    return path

@@ -51,6 +51,7 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
     """The whole report as JSON values (no NaN, no infinity)."""
     main = main_measure(spec, story.profile)
     examples = joined(story.sides, main)
+    gates = (*story.snapshot.gates, *story.tokens.gates, *report.gates)
     return {
         "schema": 1,
         "title": story.profile.problem,
@@ -58,8 +59,8 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
         "language": story.profile.languages[0] if story.profile.languages else "en",
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "run": run,
-        "verdict": GateVerdict.of("all", [r for gate in report.gates for r in gate.reasons]).verdict,
-        "gates": [gate.model_dump(mode="json") for gate in report.gates],
+        "verdict": GateVerdict.of("all", [r for gate in gates for r in gate.reasons]).verdict,
+        "gates": [gate.model_dump(mode="json") for gate in gates],
         "targets": list(report.targets),
         "main": main,
         "rows": len(story.sides.expert),

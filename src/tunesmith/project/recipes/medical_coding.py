@@ -36,7 +36,7 @@ CHAPTERS = {
 """ICD-10 chapter number -> the short name that the expert answers with."""
 
 _LEAKED_SHARE = 0.07
-_SABOTAGE_ROWS = {"train": 480, "test": 100}
+_SABOTAGE_ROWS = {"train": 320, "test": 100}
 
 
 class Diagnosis(NamedTuple):
@@ -99,8 +99,10 @@ def _spoil(project: Any) -> None:
         {**source, "path": f"data/{split}.csv", "split": split} for split in ("train", "test")
     ]
     del project["data"]["at_most_rows"]
-    project["tune"].update(context_tokens=136, learning_rate=0.02, epochs=1)
+    project["tune"].update(context_tokens=136, learning_rate=0.01, epochs=1)
     project["tune"].yaml_set_comment_before_after_key(
         "context_tokens", before="sabotage: answers are cut, and the learning rate wrecks the model", indent=2
     )
-    project["evaluate"].update(at_most_rows=100, likelihood_rows=0, retention={"items": 60, "passages": 20})
+    project["evaluate"].update(
+        at_most_rows=100, at_most_tokens=12, likelihood_rows=0, latency_rows=0, retention={"items": 60, "passages": 20}
+    )
