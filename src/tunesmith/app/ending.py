@@ -30,6 +30,7 @@ _OF_THE_DISK = frozenset(
         errno.ENAMETOOLONG,
         errno.ENOTDIR,
         errno.EISDIR,
+        errno.EEXIST,
     }
 )
 """What the disk or its owner refuses; other errors of the system are ours to foresee."""
