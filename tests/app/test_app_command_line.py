@@ -225,3 +225,10 @@ def test_a_run_by_two_at_once_is_made_once(command_line: CommandLine, project: P
     assert len({t["stages"][1]["artifact"] for t in told}) == 1
     assert shutil.which("sh")
     assert len(command_line("runs", project, "--json").json) == 2
+
+
+def test_what_the_disk_refuses_is_told_as_the_users_to_mend(command_line: CommandLine, finished: Path) -> None:
+    for to in (finished / "model", finished / "rows.csv" / "below", finished / ("x" * 300)):
+        ended = command_line("fill", finished, "--to", to, "--json")
+        assert (ended.code, ended.codes) == (2, ["refused-by-the-disk"]), ended.err
+    assert not [p for p in finished.rglob("*") if p.name.endswith(".tmp")]

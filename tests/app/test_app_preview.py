@@ -122,7 +122,7 @@ def test_every_assistant_turn_is_trained_word_for_word(model: str) -> None:
 @needs_formats
 @pytest.mark.parametrize("name", ["glaive_toolcall_en_demo.json", "kto_en_demo.json"])
 def test_conversations_of_several_turns_are_trained_at_each_of_them(name: str, model: str) -> None:
-    (shown,) = Workshop().preview([FORMATS / name], model=model, rows=10_000)
+    (shown,) = Workshop().preview([FORMATS / name], model=model, rows=60)
     several = [row for row in shown["rows"] if row["assistant_turns"] > 1]
     assert several
     assert all(row["trained_turns"] == row["assistant_turns"] and row["end_of_turn_trained"] for row in several)

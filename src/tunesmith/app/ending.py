@@ -21,7 +21,17 @@ _MISUSED: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's error for arguments that are wrong; newer typers bring a click of their own."""
 
 _OF_THE_DISK = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG, errno.ENOTDIR}
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+    }
 )
 """What the disk or its owner refuses; other errors of the system are ours to foresee."""
 

@@ -99,9 +99,8 @@ def read_yaml(file: Path) -> Any:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(Problem("not-utf8", "not UTF-8 text", "save it as UTF-8", str(file), line)) from None
     try:
-        tagged = [e for e in YAML(typ="rt", pure=True).parse(io.StringIO(text)) if getattr(e, "tag", None)]
-        if tagged:
-            raise UserError([_tagged(event, file) for event in tagged])
+        if tagged := list(_tagged(text, file)):
+            raise UserError(tagged)
         value = YAML(typ="rt", pure=True).load(io.StringIO(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -130,9 +129,17 @@ def _code(character: Any) -> int:
     return character if isinstance(character, int) else ord(character)
 
 
-def _tagged(event: Any, file: Path) -> Problem:
-    message = f"the tag {shorten(str(event.tag))} asks for an object; only plain values are read"
-    return Problem("yaml-tag", message, "write the plain value", str(file), event.start_mark.line + 1)
+def _tagged(text: str, file: Path) -> Iterator[Problem]:
+    """A problem for each tag; raises UserError as soon as the nesting is too deep, where parsing would take minutes."""
+    depth = 0
+    for event in YAML(typ="rt", pure=True).parse(io.StringIO(text)):
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if depth > _DEEPEST:
+            raise UserError(_too_deep(file))
+        if tag := getattr(event, "tag", None):
+            message = f"the tag {shorten(str(tag))} asks for an object; only plain values are read"
+            yield Problem("yaml-tag", message, "write the plain value", str(file), event.start_mark.line + 1)
 
 
 def _refuse_bombs(value: Any, file: Path) -> None:
