@@ -85,7 +85,7 @@ def test_training_uses_the_largest_gpu_or_the_machines_memory() -> None:
 
 
 def test_threads_are_those_asked_for_else_the_free_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "free_cores", lambda: 3)
+    monkeypatch.setattr(hardware, "free_cores", lambda seconds: 3)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert free_threads() == 2
     for nonsense in ("", "0", "many"):
