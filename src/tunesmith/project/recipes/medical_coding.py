@@ -104,5 +104,5 @@ def _spoil(project: Any) -> None:
         "context_tokens", before="sabotage: answers are cut, and the learning rate wrecks the model", indent=2
     )
     project["evaluate"].update(
-        at_most_rows=100, at_most_tokens=12, likelihood_rows=0, latency_rows=0, retention={"items": 60, "passages": 20}
+        at_most_rows=100, likelihood_rows=0, latency_rows=0, retention={"items": 60, "passages": 20}
     )
