@@ -81,6 +81,8 @@ def test_a_changed_tune_section_stops_at_g3_and_a_lowered_gate_passes_without_ru
         (g3,) = [gate for gate in told["gates"] if gate["gate"] == "G3"]
         assert (g3["verdict"], g3["lowered"]) == ("failed", why)
     assert why in command_line("show", finished).out
+    page = Path(lowered.json["report"]).read_text("utf-8")
+    assert why in page and "Lowered to warnings" in page
     ledger = command_line("audit", "list", finished, "--json").json
     overrides = [entry["body"] for entry in ledger["entries"] if entry["kind"] == "override"]
     assert ledger["intact"] and [(o["gate"], o["reason"]) for o in overrides] == [("G3", why)]
