@@ -99,7 +99,7 @@ def _spoil(project: Any) -> None:
         {**source, "path": f"data/{split}.csv", "split": split} for split in ("train", "test")
     ]
     del project["data"]["at_most_rows"]
-    project["tune"].update(context_tokens=136, learning_rate=0.01, epochs=1)
+    project["tune"].update(context_tokens=136, learning_rate=0.02, epochs=1)
     project["tune"].yaml_set_comment_before_after_key(
         "context_tokens", before="sabotage: answers are cut, and the learning rate wrecks the model", indent=2
     )
