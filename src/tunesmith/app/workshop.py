@@ -86,14 +86,17 @@ class Workshop:
         """
         from tunesmith.project.file import load
         from tunesmith.project.run import Runner
+        from tunesmith.project.show import show
         from tunesmith.project.trunk import TRUNK
 
         project = load(path)
         names = [stage.name for stage in TRUNK]
         if until is not None and until not in names:
             raise UserError(Problem("unknown-stage", f"no stage '{until}'", did_you_mean(until, names), "--until"))
-        Runner(project, self._store(project.home), self.events, fresh=fresh).run(until=until, keep_going=keep_going)
-        return self.show(path)
+        store = self._store(project.home)
+        outcome = Runner(project, store, self.events, fresh=fresh).run(until=until, keep_going=keep_going)
+        told: dict[str, Any] = show(project, store, session_id=outcome.session)
+        return told
 
     def show(self, path: Path) -> dict[str, Any]:
         """The last run of a project: gates, measures, targets, stages, where the report is.

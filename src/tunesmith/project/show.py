@@ -13,13 +13,19 @@ from tunesmith.records.sessions import SessionRecord
 from tunesmith.records.store import RunStore
 
 
-def show(project: Project, store: RunStore) -> dict[str, Any]:
-    """Gates, measures, targets, stages and the report of the last run.
+def show(project: Project, store: RunStore, *, session_id: str | None = None) -> dict[str, Any]:
+    """Gates, measures, targets, stages and the report of one run.
+
+    Args:
+        project: the project.
+        store: its records.
+        session_id: which run; None: the one that was begun last.
 
     Raises:
         UserError: the project has not been run yet.
     """
-    session = store.last(project.spec.name)
+    sessions = store.sessions(project.spec.name)
+    session = next((s for s in sessions if session_id in (None, s.id)), None)
     if session is None:
         hint = f"tunesmith run {project.root}"
         raise UserError(Problem("not-run", "this project has not been run yet", hint, path=str(project.path)))
