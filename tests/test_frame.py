@@ -20,7 +20,7 @@ COMPONENTS = [(shelf.kind, name) for shelf in SHELVES for name in shelf.names()]
 BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 BANNED_MODULES = {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
 BANNED_METHODS = {("os", "system"), ("os", "popen"), ("yaml", "load"), ("torch", "load"), ("pickle", "loads")}
-PLACES = rb"/work/(wt|main|shared)|/tmp/w/|/home/[a-z]+/|/Users/"
+PLACES = rb"/home/[a-z]+/|/Users/|/root/"
 REGISTRIES = rb"(pypi|files)[.]pythonhosted|pypi[.]org/simple"
 WORKPLACE = re.compile(PLACES + rb"|" + REGISTRIES)
 
