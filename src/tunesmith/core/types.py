@@ -3,6 +3,8 @@
 Axes used in names: B sequence in batch, T token, D hidden, V vocabulary, N example, P reasoning path.
 An *artifact* is a noun that a stage makes: it has an id over its content, the run that made it, the ids it
 was made from, and a folder with its files. Rooms share these types and never each other.
+
+Longer than other files because the whole vocabulary, every field explained, is read in one place.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ interval (resampled weights), slices (fewer rows) and paired difference (the sam
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,15 +89,15 @@ class Statistic:
         return len(self.rows) if self.share is None else len(self.share.values_M)
 
 
-class RowMetric:
+class RowMetric(ABC):
     """Base of the components: subclasses set `name` and `unit` and say `statistic`."""
 
     name: ClassVar[str]
     unit: ClassVar[str] = "share"
 
+    @abstractmethod
     def statistic(self, rows: Sequence[Row]) -> Statistic:
         """The measure as a function of row weights."""
-        raise NotImplementedError
 
     def measure(
         self, rows: Sequence[Row], *, model: str = "expert", slice: str = "all", sampling: Sampling | None = None

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import FoldedScalarString
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -29,16 +28,11 @@ def write_project(folder: Path, recipe: str, change: Callable[[Any], None]) -> N
         recipe: name of the YAML file beside the recipes, without suffix.
         change: alters the loaded mapping in place.
     """
-    yaml = YAML(typ="rt", pure=True)
-    yaml.width = 110
-    yaml.indent(mapping=2, sequence=4, offset=2)
+    round_trip = YAML(typ="rt", pure=True)  # builds plain mappings only, never objects
+    round_trip.width = 110
+    round_trip.indent(mapping=2, sequence=4, offset=2)
     text = resources.files(__package__).joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
-    project = yaml.load(text)
+    project = round_trip.load(text)
     change(project)
     with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(project, file)
-
-
-def folded(text: str) -> Any:
-    """A long text that YAML writes over several lines."""
-    return FoldedScalarString(text)
+        round_trip.dump(project, file)
