@@ -58,9 +58,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def json_bytes(value: Any) -> bytes:
+    """`value` as indented JSON in UTF-8 with a line end; NaN and infinity are refused (ValueError)."""
+    return (json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode("utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
-    """`write_text` of `value` as indented JSON; NaN and infinity are refused (ValueError)."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """`write_bytes` of the `json_bytes` of `value`."""
+    write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
