@@ -1,8 +1,8 @@
 """A disk that fails, ends the process, or forgets, at a chosen call: for tests of what is written.
 
-`watched` counts every call by which files reach the disk, at the level of the system's calls: mkdir, open (for writing),
-write, fsync, rename, unlink, rmdir. What happens at a call is told by an `Act`. `Memory` replays a record of such calls
-and says which folders a machine may find after its power went off at any of them (Pillai et al. 2014, "All file systems
+`watched` counts every call by which files reach the disk, as the system sees them: mkdir, open (for writing), write,
+fsync, rename, unlink, rmdir. What happens at a call is told by an `Act`. `Memory` replays a record of such calls and
+says which folders a machine may find after its power went off at any of them (Pillai et al. 2014, "All file systems
 are not created equal", OSDI: what was not synced may be lost, names and contents each for itself).
 """
 
@@ -48,7 +48,7 @@ def fail(at: int, code: int, *, half: bool = False, on: bool = False) -> Act:
 
 
 def short(at: int) -> Act:
-    """Write `at` takes half of its bytes and says so, as a disk does that gets full; the call after it finds it full."""
+    """Write `at` takes half of its bytes and says so, like a disk that gets full; the call after it finds it full."""
 
     def act(number: int, call: Call, half: Callable[[], Any]) -> bool:
         if number == at + 1:
