@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import random
 import shutil
@@ -16,8 +17,6 @@ from tune_disk import Act, Call, Memory, fail, short, watched
 from tunesmith.tune.checkpoint import Keeper, Saved
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, which only Linux has")
-
-FULL = "No space left on device"
 
 
 def saved(step: int) -> Saved:
@@ -119,15 +118,15 @@ def test_a_disk_that_fails_from_some_call_on_leaves_the_last_good_checkpoint(two
         folder = two.with_name(f"dead-{number}")
         shutil.copytree(two, folder)
         kept, told = keeper(folder)
-        with watched(fail(number, errno.EIO, on=True)):
-            kept.save_or_warn(3, saved(3))
+        with watched(fail(number, errno.EIO, on=True)), contextlib.suppress(OSError):
+            kept.save(3, saved(3))
         left += any(name.startswith(".") for name in names(folder))
         mended, more = keeper(folder)
         if number % 2:
             assert step_of(mended.load()) in (2, 3), number
             assert all(name.startswith("step-") for name in names(folder)), number
         mended.save(4, saved(4))
-        assert step_of(mended.load()) == 4 and len(names(folder)) == 2 and len(told) <= 1 and not more, number
+        assert step_of(mended.load()) == 4 and len(names(folder)) == 2 and not told + more, number
     assert left > 5
 
 
@@ -191,28 +190,6 @@ def test_without_syncs_the_power_cut_would_cost_the_newest_checkpoint(two: Path)
     noticed; the names being kept and the bytes too, it lives."""
     _, lost = crash_everywhere(two, forgetful=True)
     assert len(lost) == 7 and "names-kept" not in lost
-
-
-def test_each_reason_is_told_once_until_a_checkpoint_is_written_again(tmp_path: Path) -> None:
-    """Full from the start for three saves, failing for two, whole, full again: four warnings."""
-    kept, told = keeper(tmp_path / "steps")
-    for step, code in enumerate([errno.ENOSPC] * 3 + [errno.EIO] * 2, 1):
-        with watched(fail(1, code, on=True)):
-            assert not kept.save_or_warn(step, saved(step))
-    assert kept.load() is None
-    assert kept.save_or_warn(6, saved(6))
-    with watched(fail(3, errno.ENOSPC)):
-        assert not kept.save_or_warn(7, saved(7))
-    assert step_of(kept.load()) == 6
-    again = "training goes on, and if it is interrupted it begins again"
-    assert told == [
-        f"the checkpoint after step 1 could not be written ({FULL}); {again} at its start; free space on the disk of "
-        f"{tmp_path / 'steps'}",
-        f"the checkpoint after step 4 could not be written (Input/output error); {again} at its start",
-        "checkpoints are written again since step 6; 5 before it were not",
-        f"the checkpoint after step 7 could not be written ({FULL}); {again} at step-00000006; free space on the disk "
-        f"of {tmp_path / 'steps'}",
-    ]
 
 
 # -- flipped bits ---------------------------------------------------------------------------------------

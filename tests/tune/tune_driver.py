@@ -2,14 +2,13 @@
 
 Reads one JSON line per training from standard input, `{"job": NAME, "out": FOLDER, "kill_at": N or null, "kill_after":
 SECONDS or null}`, forks a child that trains the job of that name in `tune_jobs`, and answers with one line
-`{"code": ..., "seconds": ...}`; code -9: killed.
+`{"code": ..., "seconds": ...}`; code -9: killed. A training that ends writes `result.json`, see `train`.
 
-`kill_at`: the child ends itself by SIGKILL in the N-th of the calls that its checkpoints are made of (`tune_disk`), after
-half of it where it is a write. `kill_after`: the parent kills it that long after the fork.
-
-The parent trains each job once, for what libraries load and make on first use takes longer than a whole training of
-these. Children draw from random states of their own from then on, so a training whose numbers hung on the state of its
-process would not repeat itself.
+`kill_at`: the child ends itself by SIGKILL in the N-th of the calls that its checkpoints are made of (`tune_disk`),
+after half of it where it is a write. `kill_after`: the parent kills it that long after the fork. Both null and `here`
+true: the parent trains itself. That is asked first for every job: what libraries load and make on first use takes
+longer than a whole training, and the children have it then. They draw from random states of their own, so a training
+whose numbers hung on the state of its process would not equal the parent's.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import contextlib
 import gc
 import json
 import os
+import random
 import signal
 import sys
 import time
@@ -36,7 +36,7 @@ UNLIKE = {"tokens_per_second"}
 
 def train(folder: Path, name: str, out: Path) -> dict[str, Any]:
     """Train job `name` in `out`, or go on with it; what two runs of the same training must have in common."""
-    from tune_fakes import base_of, context_of, profile, some_rows, spec, tokens_of
+    from tune_fakes import base_of, context_of, profile, snapshot_of, some_rows, spec, tokens_of
     from tune_jobs import JOBS
 
     from tunesmith.core.events import Event
@@ -45,19 +45,24 @@ def train(folder: Path, name: str, out: Path) -> dict[str, Any]:
 
     heard: list[Event] = []
     context, job = context_of(out, heard), JOBS[name]
-    tokens = tokens_of(out / "tokens", some_rows(job.rows), some_rows(3, seed=1))
-    base = base_of(model_folder(folder, job.architecture))
-    made = stage.run(spec(**job.settings), base=base, profile=profile(), tokens=tokens, context=context)
+    made = stage.run(
+        spec(**job.settings),
+        base=base_of(model_folder(folder, job.architecture)),
+        profile=profile(),
+        snapshot=snapshot_of(),
+        tokens=tokens_of(out / "tokens", job.rows(), some_rows(3, seed=1)),
+        context=context,
+    )
     curve = [json.loads(line) for line in (context.out / "curves.jsonl").read_text().splitlines()]
-    files = [*context.out.rglob("*.safetensors"), *sorted(context.scratch.glob("steps/*/*.safetensors"))[-1:]]
-    steps = [event.data["step"] for event in heard if "resumed" in event.message]
+    steps = sorted(context.scratch.glob("*/steps/*"))
+    files = [*context.out.rglob("*.safetensors"), *(step / "tensors.safetensors" for step in steps)]
+    resumed = [event.data["step"] for event in heard if "resumed" in event.message]
     return {
         "digests": {path.relative_to(out).as_posix(): digest_file(path) for path in sorted(files)},
         "curve": [{key: value for key, value in point.items() if key not in UNLIKE} for point in curve],
         "valid_loss": made.valid_loss,
-        "resumed_after": steps[-1] if steps else 0,
-        "warnings": [event.message for event in heard if event.kind == "warning"],
-        "left": sorted(path.name for path in (context.scratch / "steps").iterdir()),
+        "resumed_after": max(resumed, default=0),
+        "told": [event.message for event in heard if event.kind in ("warning", "incident")],
     }
 
 
@@ -89,25 +94,23 @@ def checkpoints_watched(kill_at: int | None) -> Iterator[list[Any]]:
         yield calls
 
 
-def child(folder: Path, asked: dict[str, Any]) -> None:
-    import random
-
-    import torch
-
-    random.seed()
-    torch.seed()
+def finish(folder: Path, asked: dict[str, Any]) -> None:
+    """Train to the end, or to the kill."""
     with checkpoints_watched(asked["kill_at"]) as calls:
         result = train(folder, asked["job"], Path(asked["out"]))
     (Path(asked["out"]) / "result.json").write_text(json.dumps({**result, "calls": len(calls)}))
 
 
-def one(folder: Path, asked: dict[str, Any]) -> dict[str, float]:
-    """Fork, train in the child, kill it if asked; the exit code (negative: the signal) and seconds that it took."""
-    Path(asked["out"]).mkdir(parents=True, exist_ok=True)
-    began, forked = time.monotonic(), os.fork()
+def in_a_child(folder: Path, asked: dict[str, Any]) -> int:
+    """Fork, train in the child, kill it if asked; the exit code, negative for a signal."""
+    import torch
+
+    forked = os.fork()
     if forked == 0:
         try:
-            child(folder, asked)
+            torch.seed()
+            random.seed()
+            finish(folder, asked)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -115,24 +118,24 @@ def one(folder: Path, asked: dict[str, Any]) -> dict[str, float]:
     if asked["kill_after"] is not None:
         time.sleep(asked["kill_after"])
         os.kill(forked, signal.SIGKILL)  # it cannot be another's: nobody has waited for it yet
-    _, status = os.waitpid(forked, 0)
-    return {"code": os.waitstatus_to_exitcode(status), "seconds": time.monotonic() - began}
+    return os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])
 
 
 def serve(folder: Path) -> None:
     import torch
 
     torch.set_num_threads(1)
-    warm: set[str] = set()
     for line in sys.stdin:
-        asked = json.loads(line)
-        if asked["job"] not in warm:
+        asked, began, code = json.loads(line), time.monotonic(), 0
+        Path(asked["out"]).mkdir(parents=True, exist_ok=True)
+        if asked["here"]:
             with contextlib.redirect_stdout(sys.stderr):
-                train(folder, asked["job"], folder / f"warm-{len(warm)}")
-            warm.add(asked["job"])
+                finish(folder, asked)
             gc.collect()
             gc.freeze()  # else each child copies every page that its collector looks at
-        print(json.dumps(one(folder, asked)), flush=True)
+        else:
+            code = in_a_child(folder, asked)
+        print(json.dumps({"code": code, "seconds": time.monotonic() - began}), flush=True)
     os._exit(0)  # taking torch apart takes seconds
 
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunesmith.tune.batches import Row
 
 LORA = {"use": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "upper": 0.5}
+
+
+def ten_rows() -> list[Row]:
+    from tune_fakes import some_rows
+
+    return some_rows(10)
 
 
 @dataclass(frozen=True)
@@ -14,12 +24,12 @@ class Job:
 
     Args:
         spec: settings of the section `tune` that differ from `tune_fakes.FAST`.
-        rows: training rows; 10 rows, 4 a step and 4 epochs make 12 steps, a checkpoint after each.
+        rows: makes the training rows; 10 rows, 4 a step and 4 epochs make 12 steps, a checkpoint after each.
         architecture: of the tiny model, see `fakes.tiny_model_folder`.
     """
 
     spec: dict[str, Any] = field(default_factory=dict)
-    rows: int = 10
+    rows: Callable[[], list[Row]] = ten_rows
     architecture: str = "llama"
 
     @property

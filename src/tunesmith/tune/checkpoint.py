@@ -7,11 +7,10 @@ newest are kept. Reading starts at the newest and goes back to the one before wh
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,19 +45,16 @@ class Keeper:
 
     Args:
         folder: where they lie; made when the first one is written.
-        warn: told of every checkpoint that could not be used or, by `save_or_warn`, not be written.
+        warn: told of every checkpoint that could not be used.
     """
 
     folder: Path
     warn: Callable[[str], None]
-    _refusals: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
-    """Why the checkpoints since the last whole one could not be written, one entry each."""
 
     def save(self, step: int, saved: Saved) -> None:
         """Write the state after `step` steps.
 
-        When it stands, the older ones beyond two are removed, and those of later steps: they were damaged, or the
-        training went back behind them.
+        When it stands, the older ones beyond two are removed, and those of later steps, which `load` refused.
 
         Raises:
             OSError: the disk is full or fails; what was saved before stays whole, and nothing half-written is left.
@@ -66,40 +62,25 @@ class Keeper:
         from tunesmith.tune.tensor_file import write_tensors
 
         files.sweep_temporary(self.folder)
-        target = self.folder / f"step-{step:08d}"
-        with files.atomic_folder(target) as folder:
+        with files.atomic_folder(self.folder / f"step-{step:08d}") as folder:
             state = files.json_bytes(saved.state)
             (folder / _STATE).write_bytes(state)
             digests = {_STATE: ids.digest_bytes(state), _TENSORS: write_tensors(folder / _TENSORS, saved.tensors)}
             (folder / _DIGESTS).write_bytes(_seal(digests))
-        found = self._found()
-        place = found.index(target)
-        for other in found[:place] + found[place + KEPT :]:
-            shutil.rmtree(other, ignore_errors=True)
+        self.forget(after=step)
+        for old in self._found()[KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
 
-    def save_or_warn(self, step: int, saved: Saved) -> bool:
-        """`save` for a training that goes on without a checkpoint: whether it could be written.
+    def load(self, *, at_most: int | None = None) -> Saved | None:
+        """The newest checkpoint that is whole and of this format, of `at_most` steps where that is given, or None.
 
-        Each reason of the disk is told once until a checkpoint could be written again, which is told too.
+        Every newer one is told to `warn` with what is wrong with it and what happens instead.
         """
-        try:
-            self.save(step, saved)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if reason not in self._refusals:
-                self.warn(self._refusal(step, reason, full=error.errno in (errno.ENOSPC, errno.EDQUOT)))
-            self._refusals.append(reason)
-            return False
-        if self._refusals:
-            self.warn(f"checkpoints are written again since step {step}; {len(self._refusals)} before it were not")
-            self._refusals.clear()
-        return True
-
-    def load(self) -> Saved | None:
-        """The newest checkpoint that is whole and of this format; None where there is none."""
         files.sweep_temporary(self.folder)
         saved, outcome, refused = None, "the training starts anew", []
         for folder in self._found():
+            if at_most is not None and _step(folder) > at_most:
+                continue
             try:
                 saved, outcome = _read(folder), f"the training goes on from {folder.name}"
                 break
@@ -109,22 +90,23 @@ class Keeper:
             self.warn(f"{text}; {outcome}")
         return saved
 
+    def forget(self, *, after: int) -> None:
+        """Remove the checkpoints of more than `after` steps: the run has gone back."""
+        for folder in self._found():
+            if _step(folder) > after:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _found(self) -> list[Path]:
         """Checkpoint folders, newest first."""
         return sorted(self.folder.glob("step-*"), reverse=True) if self.folder.is_dir() else []
 
-    def _refusal(self, step: int, reason: str, *, full: bool) -> str:
-        remedy = f"; free space on the disk of {self.folder}" if full else ""
-        found = self._found()
-        start = f"at {found[0].name}" if found else "at its start"
-        return (
-            f"the checkpoint after step {step} could not be written ({reason}); training goes on, and if it is "
-            f"interrupted it begins again {start}{remedy}"
-        )
-
 
 class _Unusable(Exception):
     """Why a checkpoint is not read, as the end of a sentence that begins with its name."""
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def _seal(digests: dict[str, str]) -> bytes:
