@@ -142,7 +142,7 @@ class Memory:
 
     def apply(self, call: Call) -> None:
         """One more call was made, and did what it should."""
-        if call.kind == "mkdir" and call.path != self.root:
+        if call.kind == "mkdir":
             self._enter(call.path, _Folder())
         elif call.kind == "open":
             self._enter(call.path, _File())
