@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import random
 import shutil
 import sys
@@ -125,7 +126,8 @@ def test_a_disk_that_fails_from_some_call_on_leaves_the_last_good_checkpoint(two
             assert step_of(mended.load()) in (2, 3), number
             assert all(name.startswith("step-") for name in names(folder)), number
         mended.save(4, saved(4))
-        assert step_of(mended.load()) == 4 and len(names(folder)) == 2 and not told + more, number
+        assert len(names(folder)) == 2 and all(name.startswith("step-") for name in names(folder)), number
+        assert step_of(mended.load()) == 4 and not told + more, number
     assert left > 5
 
 
@@ -262,3 +264,15 @@ def test_a_bit_of_every_byte_of_the_digests_is_noticed(two: Path) -> None:
         assert step_of(kept.load()) == 1, place
         _flip(path, place, 1 << place % 8)
     assert len(told) == len(places) > 200
+
+
+def test_digests_that_say_the_same_in_other_bytes_are_noticed(two: Path) -> None:
+    """Nobody but the writer makes digests.json, so even a changed space is a sign that something was there."""
+    kept, told = keeper(two)
+    path = two / "step-00000002" / "digests.json"
+    value = json.loads(path.read_bytes())
+    for text in (json.dumps(value), json.dumps({**value, "format": 1.0}, indent=2) + "\n", json.dumps(value, indent=2)):
+        path.write_text(text)
+        assert step_of(kept.load()) == 1
+    damaged = "is damaged (digests.json differs from its digest)"
+    assert told == [f"checkpoint step-00000002 {damaged}; the training goes on from step-00000001"] * 3
