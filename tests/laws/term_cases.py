@@ -74,6 +74,20 @@ def made(tmp_path: Path, use: dict[str, Any], rows: Sequence[Row], **fields: Any
     return Case(term, plan, forward, weights)
 
 
+def pairs(count: int) -> dict[str, Any]:
+    """So many pairs: the answers of `some_rows` of two seeds after the same question, as rows and units."""
+    better, others = some_rows(count), some_rows(count, seed=1)
+    rows = []
+    for row, other in zip(better, others, strict=True):
+        said = other.ids[other.trained[0] :]
+        places = tuple(range(row.trained[0], row.trained[0] + len(other.trained)))
+        rows += [row, Row(row.id, row.ids[: row.trained[0]] + said, places, "rejected")]
+    return {"rows": rows, "units": [(2 * n, 2 * n + 1) for n in range(count)]}
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "cross_entropy": lambda path: made(path, {"use": "cross_entropy", "chunk_tokens": 5}, some_rows(6)),
+    "dpo": lambda path: made(path, {"use": "dpo", "chunk_tokens": 3, "beta": 0.5, "label_smoothing": 0.1}, **pairs(4)),
+    "kto": lambda path: made(path, {"use": "kto", "chunk_tokens": 3, "desirable": 1.5}, pairs(3)["rows"]),
+    "orpo": lambda path: made(path, {"use": "orpo", "chunk_tokens": 3}, **pairs(4)),
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tunesmith.core.events import Events
     from tunesmith.core.protocols import Scorer
-    from tunesmith.core.types import Example
+    from tunesmith.core.types import Example, Profile
     from tunesmith.tune.batches import Batch, Row, Step
     from tunesmith.tune.forward import Forward
 
@@ -98,6 +98,14 @@ class Companion:
 class Running(Companion):
     """A term at work in one training."""
 
+    rewarded = False
+    """Whether it rewards what the model said itself; a curriculum gives such terms what the supervised ones lose."""
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it shows the model answers to learn; a curriculum takes from its weight."""
+        return False
+
     def begin(self, step: Step) -> None:
         """Step `step` begins, or begins anew with smaller micro-batches: forget what was gathered for `told`."""
 
@@ -142,6 +150,7 @@ class Job:
         examples: by row id; read when first asked for.
         scorer: makes a scorer of `{use: ...}`.
         base_path: folder of the base model.
+        profile: the task, its labels, the groups to protect.
     """
 
     model: Any
@@ -154,6 +163,7 @@ class Job:
     examples: Callable[[], Mapping[str, Example]]
     scorer: Callable[[Any], Scorer]
     base_path: Path
+    profile: Profile
 
 
 @dataclass(frozen=True)

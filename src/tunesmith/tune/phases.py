@@ -12,7 +12,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
-from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, read_rows, shared_prefix
+from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
@@ -83,12 +83,15 @@ def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | 
     """The training rows of a phase, and the units in which they must stay together."""
     if what == "text":
         return read_rows(path, "train", ("text",)), None
+    if what == "judged":
+        return [last_turn(row) for row in read_rows(path, "train", ("supervised", "rejected"), judged=True)], None
     rows = read_rows(path, "train", ("supervised",))
     if what != "pairs":
         return rows, None
     better = {row.id: row for row in rows}
-    pairs = [(better[worse.id], worse) for worse in read_rows(path, "train", ("rejected",)) if worse.id in better]
-    return [row for pair in pairs for row in pair], [(2 * n, 2 * n + 1) for n in range(len(pairs))]
+    worse = [row for row in read_rows(path, "train", ("rejected",)) if row.id in better]
+    pairs = [last_turn(row) for other in worse for row in (better[other.id], other)]
+    return pairs, [(2 * n, 2 * n + 1) for n in range(len(worse))]
 
 
 def seams_of(phase: FilledPhase, room: Room) -> Seams:
@@ -96,7 +99,8 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
     general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
-    valid = read_rows(room.tokens.file("rows.parquet"), "valid")
+    parts = ("text",) if phase.rows == "text" else ("supervised",)
+    valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
     everything = [*rows, *general]
     prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
     together = all(begins_alike(row, everything[0], prefix) for row in valid)
@@ -188,6 +192,7 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
         examples=examples,
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
+        profile=room.profile,
     )
 
 
