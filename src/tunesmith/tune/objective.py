@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tunesmith.core.shelf import Shelf
+from tunesmith.tune.curriculum import Shares
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -191,18 +192,22 @@ class Weighting(Companion):
 
 @dataclass(frozen=True)
 class Objective:
-    """`sum(weight * factor * term)`.
+    """`sum(weight * factor * share * term)`.
 
     Args:
         parts: in the order of the project file.
         weighting: how the factors move.
+        shares: how weight moves from supervised to rewarded terms.
     """
 
     parts: tuple[Part, ...]
     weighting: Weighting
+    shares: Shares = field(default_factory=Shares)
 
     @classmethod
-    def build(cls, uses: Sequence[Any], job: Job, *, weighting: Weighting | None = None) -> Objective:
+    def build(
+        cls, uses: Sequence[Any], job: Job, *, weighting: Weighting | None = None, shares: Shares | None = None
+    ) -> Objective:
         """From `[{use: cross_entropy, weight: 1.0, ...}, ...]`; `weight` is 1 where it is not given.
 
         Raises:
@@ -214,7 +219,9 @@ class Objective:
             same = sum(part.name.partition("#")[0] == name for part in parts)
             term = TERMS.build(settings, where=f"tune.objective[{number}]").bind(job)
             parts.append(Part(f"{name}#{same + 1}" if same else name, weight, term))
-        return cls(tuple(parts), weighting or Weighting())
+        shares = shares or Shares()
+        shares.check(parts)
+        return cls(tuple(parts), weighting or Weighting(), shares)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -223,8 +230,10 @@ class Objective:
 
     def weights(self, step: Step) -> dict[str, float]:
         """The weight of every term in this step."""
-        factors = self.weighting.factors(step)
-        return {part.name: part.weight * factors.get(part.name, 1.0) for part in self.parts}
+        factors, shares = self.weighting.factors(step), self.shares.factors(self.parts, step)
+        return {
+            part.name: part.weight * factors.get(part.name, 1.0) * shares.get(part.name, 1.0) for part in self.parts
+        }
 
     def backward(self, predictions: Predictions, step: Step) -> tuple[dict[str, float], dict[str, float]]:
         """Add this micro-batch's gradients: first of all terms down to the last states, then once through the model.

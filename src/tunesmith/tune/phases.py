@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
 from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
 from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.reading import BOTH
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
 
@@ -118,12 +120,14 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         replay_rows=_replay_rows(spec),
     )
     job = _job(phase, room, forward, plan)
+    if spec.curriculum.order == "easy_to_hard":
+        plan = replace(plan, difficulty=difficulty(plan, job))
     companions = _companions(room, plan)
     return Seams(
         spec=spec,
         plan=_work(phase, plan, job),
         forward=forward,
-        objective=_objective(spec, job),
+        objective=_objective(phase, job),
         keeper=Keeper(job.folder / "steps", _warn(context)),
         events=context.events,
         evaluate=_evaluation(room, forward, plan, valid, together=together),
@@ -133,10 +137,12 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     )
 
 
-def _objective(spec: TuneSpec, job: Job) -> Objective:
+def _objective(phase: FilledPhase, job: Job) -> Objective:
+    spec = phase.spec
     weights = {name: weight for name, weight, _ in map(weighted, spec.objective)}
     weighting = WEIGHTINGS.build(spec.weighting, where="tune.weighting").begin(weights)
-    return Objective.build(spec.objective, job, weighting=weighting)
+    shares = Shares(spec.curriculum.supervised if phase.rows == BOTH else ())
+    return Objective.build(spec.objective, job, weighting=weighting, shares=shares)
 
 
 def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,7 @@ class Dpo:
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     length_normalised: bool = False
     chunk_tokens: Annotated[int, Field(ge=1)] = 1024
+    reads: ClassVar[tuple[str, ...]] = ("pairs",)
 
     def bind(self, job: Job) -> Running:
         """See `Term`."""

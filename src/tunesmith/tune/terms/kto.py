@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -46,6 +46,7 @@ class Kto:
     desirable: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     undesirable: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     chunk_tokens: Annotated[int, Field(ge=1)] = 1024
+    reads: ClassVar[tuple[str, ...]] = ("judged", "pairs")
 
     def bind(self, job: Job) -> Running:
         """See `Term`."""

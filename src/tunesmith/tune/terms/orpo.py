@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ class Orpo:
 
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     chunk_tokens: Annotated[int, Field(ge=1)] = 1024
+    reads: ClassVar[tuple[str, ...]] = ("pairs",)
 
     def bind(self, job: Job) -> Running:
         """See `Term`."""
