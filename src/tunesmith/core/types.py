@@ -111,6 +111,12 @@ class Example(Noun):
         return said[-1] if said else ""
 
     @property
+    def text(self) -> str | None:
+        """The text of a row that is plain text: one turn that nobody answers, nothing to compare with. Else None."""
+        alone = len(self.messages) == 1 and self.messages[0].role == "user" and self.target is None
+        return self.messages[0].content if alone else None
+
+    @property
     def prompt(self) -> tuple[Message, ...]:
         """The turns before the last assistant turn: what an answerer is given."""
         last = max((i for i, m in enumerate(self.messages) if m.role == "assistant"), default=len(self.messages))

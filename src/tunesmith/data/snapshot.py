@@ -54,7 +54,7 @@ def datasheet(
         "sources": list(sources),
         "splits": {split: {"rows": snapshot.splits.get(split, 0), **shares[split]} for split in SPLITS},
         "groups": snapshot.groups,
-        "labels": _by_split([(e.split, e.reference) for e in examples]),
+        "labels": _by_split([(e.split, e.reference) for e in examples if e.text is None]),
         "attributes": {
             name: _by_split([(e.split, e.attributes[name]) for e in examples if name in e.attributes])
             for name in sorted({name for e in examples for name in e.attributes})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,10 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
     source: Any = SOURCES.build(use, where=where)
     files: list[Path] = source.files(root) if hasattr(source, "files") else []
     shown = str(use.settings.get("path", use.use))
-    return {shown if len(files) == 1 else f"{shown}/{f.name}": digest_file(f) for f in files}
+    if len(files) == 1:
+        return {shown: digest_file(files[0])}
+    folder = os.path.commonpath([f.parent for f in files]) if files else ""
+    return {f"{shown}/{f.relative_to(folder).as_posix()}": digest_file(f) for f in files}
 
 
 def _told(splits: dict[str, int]) -> str:

@@ -26,6 +26,9 @@ def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot,
     examples, left_out = held_out(snapshot, spec, seed=context.seed)
     if left_out:
         context.events.tell("note", NAME, f"{left_out} held-out rows are not asked (at_most_rows: {spec.at_most_rows})")
+    silent = snapshot.splits.get("test", 0) - len(examples) - left_out
+    if silent > 0:
+        context.events.tell("note", NAME, f"{silent} held-out rows are no questions: undesirable answers, plain text")
     with context.open(base) as answerer:
         asked = ask(
             answerer, examples, spec=spec, profile=profile, events=context.events, stage=NAME, seed=context.seed

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tunesmith.core.shelf import Shelf
+from tunesmith.tune.curriculum import Shares
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.core.events import Events
     from tunesmith.core.protocols import Scorer
-    from tunesmith.core.types import Example
+    from tunesmith.core.types import Example, Profile
     from tunesmith.tune.batches import Batch, Row, Step
     from tunesmith.tune.forward import Forward
 
@@ -98,6 +99,21 @@ class Companion:
 class Running(Companion):
     """A term at work in one training."""
 
+    rewarded = False
+    """Whether it rewards what the model said itself; a curriculum gives such terms what the supervised ones lose."""
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it shows the model answers to learn; a curriculum takes from its weight."""
+        return False
+
+    def begin(self, step: Step) -> None:
+        """Step `step` begins, or begins anew with smaller micro-batches: forget what was gathered for `told`."""
+
+    def told(self) -> dict[str, float]:
+        """Finite figures for the curve, asked for once all micro-batches of a step are done; `after_step` follows."""
+        return {}
+
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         """This micro-batch's share of the term in step `step`: a float32 scalar with gradient; None: reads nothing.
 
@@ -135,6 +151,7 @@ class Job:
         examples: by row id; read when first asked for.
         scorer: makes a scorer of `{use: ...}`.
         base_path: folder of the base model.
+        profile: the task, its labels, the groups to protect.
     """
 
     model: Any
@@ -147,6 +164,7 @@ class Job:
     examples: Callable[[], Mapping[str, Example]]
     scorer: Callable[[Any], Scorer]
     base_path: Path
+    profile: Profile
 
 
 @dataclass(frozen=True)
@@ -174,18 +192,22 @@ class Weighting(Companion):
 
 @dataclass(frozen=True)
 class Objective:
-    """`sum(weight * factor * term)`.
+    """`sum(weight * factor * share * term)`.
 
     Args:
         parts: in the order of the project file.
         weighting: how the factors move.
+        shares: how weight moves from supervised to rewarded terms.
     """
 
     parts: tuple[Part, ...]
     weighting: Weighting
+    shares: Shares = field(default_factory=Shares)
 
     @classmethod
-    def build(cls, uses: Sequence[Any], job: Job, *, weighting: Weighting | None = None) -> Objective:
+    def build(
+        cls, uses: Sequence[Any], job: Job, *, weighting: Weighting | None = None, shares: Shares | None = None
+    ) -> Objective:
         """From `[{use: cross_entropy, weight: 1.0, ...}, ...]`; `weight` is 1 where it is not given.
 
         Raises:
@@ -197,7 +219,9 @@ class Objective:
             same = sum(part.name.partition("#")[0] == name for part in parts)
             term = TERMS.build(settings, where=f"tune.objective[{number}]").bind(job)
             parts.append(Part(f"{name}#{same + 1}" if same else name, weight, term))
-        return cls(tuple(parts), weighting or Weighting())
+        shares = shares or Shares()
+        shares.check(parts)
+        return cls(tuple(parts), weighting or Weighting(), shares)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -206,8 +230,10 @@ class Objective:
 
     def weights(self, step: Step) -> dict[str, float]:
         """The weight of every term in this step."""
-        factors = self.weighting.factors(step)
-        return {part.name: part.weight * factors.get(part.name, 1.0) for part in self.parts}
+        factors, shares = self.weighting.factors(step), self.shares.factors(self.parts, step)
+        return {
+            part.name: part.weight * factors.get(part.name, 1.0) * shares.get(part.name, 1.0) for part in self.parts
+        }
 
     def backward(self, predictions: Predictions, step: Step) -> tuple[dict[str, float], dict[str, float]]:
         """Add this micro-batch's gradients: first of all terms down to the last states, then once through the model.
@@ -239,6 +265,15 @@ class Objective:
         if grad is not None and states.requires_grad:
             torch.autograd.backward(states, grad)
         return values, norms
+
+    def begin(self, step: Step) -> None:
+        """A step begins, or begins anew: see `Running.begin`."""
+        for part in self.parts:
+            part.term.begin(step)
+
+    def told(self) -> dict[str, float]:
+        """What the terms tell beside their values, as `TERM.FIGURE`."""
+        return {f"{part.name}.{name}": value for part in self.parts for name, value in part.term.told().items()}
 
     def penalties(self, step: Step) -> dict[str, float]:
         """Add the gradients of the terms that depend on the weights alone; their values before weighting."""

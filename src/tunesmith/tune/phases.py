@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
-from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, read_rows, shared_prefix
+from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
 from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.reading import BOTH
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
 
@@ -83,12 +85,15 @@ def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | 
     """The training rows of a phase, and the units in which they must stay together."""
     if what == "text":
         return read_rows(path, "train", ("text",)), None
+    if what == "judged":
+        return [last_turn(row) for row in read_rows(path, "train", ("supervised", "rejected"), judged=True)], None
     rows = read_rows(path, "train", ("supervised",))
     if what != "pairs":
         return rows, None
     better = {row.id: row for row in rows}
-    pairs = [(better[worse.id], worse) for worse in read_rows(path, "train", ("rejected",)) if worse.id in better]
-    return [row for pair in pairs for row in pair], [(2 * n, 2 * n + 1) for n in range(len(pairs))]
+    worse = [row for row in read_rows(path, "train", ("rejected",)) if row.id in better]
+    pairs = [last_turn(row) for other in worse for row in (better[other.id], other)]
+    return pairs, [(2 * n, 2 * n + 1) for n in range(len(worse))]
 
 
 def seams_of(phase: FilledPhase, room: Room) -> Seams:
@@ -96,7 +101,8 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
     general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
-    valid = read_rows(room.tokens.file("rows.parquet"), "valid")
+    parts = ("text",) if phase.rows == "text" else ("supervised",)
+    valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
     everything = [*rows, *general]
     prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
     together = all(begins_alike(row, everything[0], prefix) for row in valid)
@@ -114,12 +120,14 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         replay_rows=_replay_rows(spec),
     )
     job = _job(phase, room, forward, plan)
+    if spec.curriculum.order == "easy_to_hard":
+        plan = replace(plan, difficulty=difficulty(plan, job))
     companions = _companions(room, plan)
     return Seams(
         spec=spec,
         plan=_work(phase, plan, job),
         forward=forward,
-        objective=_objective(spec, job),
+        objective=_objective(phase, job),
         keeper=Keeper(job.folder / "steps", _warn(context)),
         events=context.events,
         evaluate=_evaluation(room, forward, plan, valid, together=together),
@@ -129,10 +137,12 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     )
 
 
-def _objective(spec: TuneSpec, job: Job) -> Objective:
+def _objective(phase: FilledPhase, job: Job) -> Objective:
+    spec = phase.spec
     weights = {name: weight for name, weight, _ in map(weighted, spec.objective)}
     weighting = WEIGHTINGS.build(spec.weighting, where="tune.weighting").begin(weights)
-    return Objective.build(spec.objective, job, weighting=weighting)
+    shares = Shares(spec.curriculum.supervised if phase.rows == BOTH else ())
+    return Objective.build(spec.objective, job, weighting=weighting, shares=shares)
 
 
 def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
@@ -188,6 +198,7 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
         examples=examples,
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
+        profile=room.profile,
     )
 
 

@@ -47,7 +47,7 @@ class Curriculum(Section):
     )
 
 
-Rows = Literal["supervised", "text", "pairs", "prompts", "supervised_and_prompts"]
+Rows = Literal["supervised", "text", "pairs", "judged", "prompts", "supervised_and_prompts"]
 
 
 class Phase(Section):
@@ -56,7 +56,8 @@ class Phase(Section):
     rows: Rows = Field(
         "supervised",
         description="what is read: conversations, plain domain text with loss on every token, pairs of a better and a "
-        "worse answer, prompts that the model answers itself, or conversations and prompts together",
+        "worse answer, answers judged desirable or not (those of pairs among them), prompts that the model answers "
+        "itself, or conversations and prompts together",
     )
     objective: tuple[Use, ...] | None = Field(None, min_length=1, description="weighted terms of the loss")
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="its peak")

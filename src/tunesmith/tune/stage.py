@@ -12,6 +12,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
+from tunesmith.tune.reading import reading_problems
 from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
 
 
 def check(spec: TuneSpec, root: Path) -> list[Problem]:
-    """What is wrong with strategy and objective; nothing heavy is imported but the components themselves."""
-    return rules.problems(spec)
+    """What is wrong with strategy, objective and phases; nothing heavy is imported but the components themselves."""
+    return [*rules.problems(spec), *reading_problems(spec)]
 
 
 def run(
@@ -115,7 +116,8 @@ def _checkpoint(
 ) -> Checkpoint:
     everything = [point for outcome in outcomes for point in outcome.points]
     points = [point for point in everything if "loss" in point]
-    tenth = max(1, len(points) // 10)
+    learnt = [point for point in points if "cross_entropy" in point] or points
+    tenth = max(1, len(learnt) // 10)
 
     def mean(part: list[dict[str, Any]]) -> float:
         told = [point for point in part if point["trained_tokens"]]
@@ -133,8 +135,8 @@ def _checkpoint(
         steps=len(everything),
         epochs=sum(told["epochs"]),
         seed=seed,
-        loss_first=mean(points[:tenth]),
-        loss_last=mean(points[-tenth:]),
+        loss_first=mean(learnt[:tenth]),
+        loss_last=mean(learnt[-tenth:]),
         valid_loss=points[-1].get("valid_loss") if points else None,
         set_aside=len(everything) - len(points),
         rewinds=sum(outcome.rewinds for outcome in outcomes),

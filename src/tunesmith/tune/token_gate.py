@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,9 +70,14 @@ def judge_tokens(
 def _share(code: str, what: str, bad: Sequence[TokenRow], *, rows: Sequence[TokenRow], limit: float) -> Reason:
     share = len(bad) / len(rows) if rows else 0.0
     verdict: VerdictName = "passed" if share <= limit else "failed"
+    parts = dict(Counter(row.part for row in bad))
     message = f"{len(bad):,} of {len(rows):,} training rows ({share:.1%}, limit {limit:.1%}) {what}"
-    first = [{"id": row.id, "place": row.place, "tokens": len(row.ids) + row.cut} for row in bad[:SHOWN]]
-    evidence = {"rows": len(bad), "of": len(rows), "share": share, "limit": limit, "first": first}
+    if parts.get("rejected"):
+        message += f"; {parts['rejected']:,} of these are worse answers"
+    first = [
+        {"id": row.id, "place": row.place, "part": row.part, "tokens": len(row.ids) + row.cut} for row in bad[:SHOWN]
+    ]
+    evidence = {"rows": len(bad), "of": len(rows), "share": share, "limit": limit, "parts": parts, "first": first}
     return Reason(code=code, message=message, verdict=verdict, evidence=evidence)
 
 

@@ -37,6 +37,10 @@ class _CrossEntropy(Running):
     chunk_tokens: int
     parts: tuple[str, ...] = PARTS
 
+    @property
+    def supervised(self) -> bool:
+        return "supervised" in self.parts
+
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         from tunesmith.tune.kernels import chunked_cross_entropy
 
