@@ -106,7 +106,7 @@ def with_weights(shape: Shape, folder: Path | None = None) -> Shape:
         UserError: Transformers has no class for the architecture.
     """
     if folder is None:
-        return replace(shape, model_type=shape.model_type or _USUAL, weights=tuple(_usual_weights(shape)))
+        return replace(shape, model_type=_USUAL, weights=tuple(_usual_weights(shape)))
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

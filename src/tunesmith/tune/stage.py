@@ -33,7 +33,8 @@ def check(spec: TuneSpec, root: Path) -> list[Problem]:
 def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context: Context) -> Checkpoint:
     """Train `base` on the training rows of `tokens`.
 
-    Files: `adapter/` in PEFT's format, `curves.jsonl` (one point per step).
+    Files: `adapter/` in PEFT's format, or `model/` where the model's own weights were trained; `curves.jsonl` (one
+    point per step).
 
     Args:
         spec: the section `tune`; every `auto` is filled from the rule table.
@@ -47,9 +48,8 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
             for and the hardware does not compute in it.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
-    from tunesmith.models.adapters import save_adapter
+    from tunesmith.models.adapters import save_trained
     from tunesmith.tune.batches import Plan, read_rows
-    from tunesmith.tune.export import ADAPTER
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
 
@@ -74,7 +74,7 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
     )
     seams = _seams(filled, plan, valid, model=model, context=context)
     outcome = train(model, seams)
-    save_adapter(model, context.out / ADAPTER, base_path=base.path)
+    save_trained(model, context.out, base_path=base.path)
     lines = "".join(json.dumps(point, allow_nan=False) + "\n" for point in outcome.points)
     files.write_text(context.out / "curves.jsonl", lines)
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
@@ -89,14 +89,13 @@ def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
     from tunesmith.tune.precision import dtype_for
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_model(Path(base.path), dtype=dtype_for(spec.precision, device), device=device)
     strategy = rules.STRATEGIES.build(spec.strategy, where="tune.strategy")
+    dtype = dtype_for(spec.precision, device)
+    model = load_model(Path(base.path), dtype=dtype, device=device, weights=strategy.weight_format)
     try:
         adapted = strategy.apply(model.requires_grad_(False), seed=seed)
     except ValueError as error:
-        raise UserError(
-            Problem("strategy-does-not-fit", str(error), "see tune.strategy.roles", "tune.strategy")
-        ) from None
+        raise UserError(rules.misfit(error)) from None
     if spec.activation_checkpointing:
         # Transformers 5.20 renamed the method; the first argument is the same.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable

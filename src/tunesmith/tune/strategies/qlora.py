@@ -78,6 +78,6 @@ class Qlora:
 
 
 def _refuse_experts(weights: Iterable[Weight]) -> None:
-    """What bitsandbytes packs are linear layers; routed experts, nearly all of such a model, are none in Transformers."""
+    """Only linear layers are packed; routed experts, nearly all of such a model, are none in Transformers."""
     if any(len(weight.shape) == 3 for weight in weights):
         raise ValueError("qlora would leave the routed experts, most of this model, in 16 bits; use lora")
