@@ -28,15 +28,16 @@ DENSE_ROLES: tuple[Role, ...] = tuple(role for role in ROLES if role != "experts
 _TAKEN_FOR_EXPERTS = ("gate_proj", "up_proj", "down_proj")
 
 
-Kind = Literal["linear", "turned", "embedding", "head", "other"]
+Kind = Literal["linear", "turned", "embedding", "head", "selector", "other"]
 
 
 class Weight(NamedTuple):
     """One weight of a model: its full name, its shape, and what it belongs to.
 
     `linear` is [outputs, inputs]; `turned` is the same the other way round, as GPT-2 keeps it; `embedding` is an
-    embedding (and the head, where both are one) and `head` a head of its own; `other` is all else: norms, biases,
-    routers, and the fused weights of routed experts [expert, outputs, inputs].
+    embedding (and the head, where both are one) and `head` a head of its own; a `selector` chooses what is attended to
+    by a top-k, so that no gradient ever reaches it; `other` is all else: norms, biases, routers, and the fused weights
+    of routed experts [expert, outputs, inputs].
     """
 
     name: str
@@ -57,12 +58,14 @@ class Targets:
         linear: full names of linear layers (`model.layers.3.self_attn.q_proj`).
         experts: full names of fused experts' weights (`model.layers.3.mlp.experts.down_proj`).
         by_weight: those of `linear` that a LoRA of PEFT has to be given by the name of their weight.
+        turned: whether `linear` are [inputs, outputs] (GPT-2); PEFT asks for it as `fan_in_fan_out`.
         generic: the architecture is not in the table, so the roles could not be told apart: all linear layers.
     """
 
     linear: tuple[str, ...]
     experts: tuple[str, ...] = ()
     by_weight: tuple[str, ...] = ()
+    turned: bool = False
     generic: bool = False
 
     @property
@@ -111,15 +114,17 @@ def targets_among(
     roles, wanted = tuple(roles), set(layers)
     inside = [weight for weight in weights if layer_of(weight.name) in wanted]
     linear = [weight.name.removesuffix(".weight") for weight in inside if weight.kind in ("linear", "turned")]
+    turned = any(weight.kind == "turned" for weight in inside)
     endings = names_for(model_type, roles)
     if endings is None:
-        found = Targets(tuple(linear), generic=True)
+        found = Targets(tuple(linear), turned=turned, generic=True)
     else:
         chosen = tuple(name for name in linear if _ends(name, endings))
         fused = names_for(model_type, [role for role in roles if role == "experts"]) or ()
         experts = tuple(w.name for w in inside if len(w.shape) == 3 and _ends(w.name, fused))
         mistaken = _TAKEN_FOR_EXPERTS if model_type in _table()["fused_experts"] else ()
-        found = Targets(chosen, experts, tuple(name for name in chosen if _ends(name, mistaken)))
+        by_weight = tuple(name for name in chosen if _ends(name, mistaken))
+        found = Targets(chosen, experts, by_weight, turned=turned)
     if not found.linear and not found.experts:
         raise ValueError(f"no weight of {model_type} has the roles {', '.join(roles)} in these layers")
     return found
@@ -131,8 +136,10 @@ def weights_of(model: Any) -> tuple[Weight, ...]:
     head = model.get_output_embeddings()
     for name, module in model.named_modules():
         kinds[f"{name}.weight"] = "head" if module is head else _kind(module)
+    selectors = {*_table()["selectors"]}
     return tuple(
-        Weight(name, tuple(weight.shape), kinds.get(name, "other")) for name, weight in model.named_parameters()
+        Weight(name, tuple(weight.shape), "selector" if selectors & {*name.split(".")} else kinds.get(name, "other"))
+        for name, weight in model.named_parameters()
     )
 
 

@@ -16,6 +16,16 @@ from tunesmith.models.quiet import quiet
 from tunesmith.models.roles import Weight, weights_of
 from tunesmith.models.safety import weight_shapes
 
+_OLD_NAMES = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_positions": "max_position_embeddings",
+    "n_inner": "intermediate_size",
+    "ffn_dim": "intermediate_size",
+}
+"""What GPT-2 and its kin call these numbers in config.json."""
+
 _ROUTED = re.compile(r"\.experts\.")
 
 
@@ -68,6 +78,7 @@ def shape_of_folder(folder: Path) -> Shape:
     whole = read_json(folder / "config.json")
     inner = whole.get("text_config")  # models that also see or hear keep the decoder's numbers there
     config = {**whole, **inner} if isinstance(inner, dict) else whole
+    config = {**{name: config[old] for old, name in _OLD_NAMES.items() if old in config}, **config}
     missing = [key for key in ("hidden_size", "num_hidden_layers", "vocab_size") if not _is_count(config.get(key))]
     if missing or not _is_count(config.get("num_attention_heads")):
         names = ", ".join(missing or ["num_attention_heads"])
@@ -89,7 +100,7 @@ def shape_of_folder(folder: Path) -> Shape:
         inner=_inner(config),
         vocabulary=config["vocab_size"],
         tied=tied,
-        context=int(config.get("max_position_embeddings") or config.get("n_positions") or 0),
+        context=int(config.get("max_position_embeddings") or 0),
         model_type=str(whole.get("model_type") or ""),
     )
 

@@ -115,7 +115,7 @@ def _time(predicted: dict[str, Any], profile: Profile) -> Reason:
     minutes, limit = predicted["minutes"], profile.train_minutes
     message = f"training takes about {minutes:.1f} minutes at {predicted['gflops']:.0f} GFLOP/s"
     message += "; the profile sets no limit" if limit is None else f"; the budget is {limit:g} minutes"
-    if predicted["slower"] > 1:
+    if predicted.get("slower", 1.0) > 1:
         message += f"; 4-bit weights are unpacked for every product, {predicted['slower']:g} times the time on this CPU"
     evidence = {"minutes": minutes, "limit_minutes": limit, "tera_operations": predicted["tera"]}
     return Reason(code="time", message=message, verdict=_fits(minutes, limit), evidence=evidence)

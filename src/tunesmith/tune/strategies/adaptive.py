@@ -72,6 +72,7 @@ class Adaptive:
             target_modules=list(found.linear),
             orth_reg_weight=self.orthogonal,
             total_step=1,  # `running` knows how many there are
+            fan_in_fan_out=found.turned,
             task_type="CAUSAL_LM",
         )
         return _adapters.fresh(model, config, seed=seed)

@@ -19,7 +19,8 @@ class Full:
     """All weights of the layers and the final norm are trained; the checkpoint is a whole model folder.
 
     Embedding and head stay frozen unless asked for: they are a fifth and more of a small model, most of their rows
-    belong to tokens that the rows never show, and a tied head would be pulled by both of its uses.
+    belong to tokens that the training rows never show, and a tied head would be pulled by both of its uses. Weights
+    that no gradient can reach (the indexer of DeepSeek's sparse attention chooses by a top-k) are always frozen.
 
     Args:
         head: `trained`: embedding and head are trained too.
@@ -42,7 +43,7 @@ class Full:
         return model
 
     def trainable(self, shape: Shape) -> int:
-        """All weights but those of embedding and head."""
+        """All weights but those of embedding, head and selectors."""
         whole = sum(weight.size for weight in shape.weights)
         return whole - sum(weight.size for weight in self._frozen(shape.weights))
 
@@ -55,4 +56,5 @@ class Full:
         return 1.0
 
     def _frozen(self, weights: Iterable[Weight]) -> list[Weight]:
-        return [w for w in weights if w.kind in ("embedding", "head") and self.head == "frozen"]
+        kinds = {"selector"} if self.head == "trained" else {"selector", "embedding", "head"}
+        return [weight for weight in weights if weight.kind in kinds]

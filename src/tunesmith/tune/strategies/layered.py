@@ -74,6 +74,7 @@ class Layered:
             target_modules=list(middle.modules) or ([] if middle.parameters else DUMMY_TARGET_MODULES),
             target_parameters=list(middle.parameters) or None,
             modules_to_save=top or None,
+            fan_in_fan_out=middle.turned,
             task_type="CAUSAL_LM",
             bias="none",
         )

@@ -70,6 +70,7 @@ class Lora:
             target_parameters=list(found.parameters) or None,
             use_rslora=self.rslora,
             use_dora=self.dora,
+            fan_in_fan_out=found.turned,
             task_type="CAUSAL_LM",
             bias="none",
         )
