@@ -152,8 +152,13 @@ def merged(model: Any) -> Any:
 
 @contextmanager
 def _known_warnings() -> Iterator[None]:
-    """What PEFT says that is not the user's concern: a property that Transformers has renamed, a head trained apart."""
+    """What PEFT says that is not the user's concern.
+
+    A property that Transformers has renamed; a tied head that is trained apart; ranks of AdaLoRA's matrices, which PEFT
+    takes for ranks of LoRA's before it uses them.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*", category=UserWarning)
+        warnings.filterwarnings("ignore", message="The following rank_pattern.*lora_E", category=RuntimeWarning)
         yield
