@@ -23,7 +23,7 @@ from tunesmith.tune.batches import Plan, Row, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.forward import PackedForward, choose_forward
 from tunesmith.tune.loop import Seams, train
-from tunesmith.tune.objective import Objective
+from tunesmith.tune.objective import Job, Objective
 from tunesmith.tune.optimise import adamw, learning_rate_share, trained_weights
 from tunesmith.tune.rules import STRATEGIES
 from tunesmith.tune.spec import TuneSpec
@@ -162,8 +162,24 @@ def _seams(model: Any, plan: Plan, folder: Path, events: Events) -> tuple[Seams,
         spec=SPEC,
         plan=plan,
         forward=PackedForward(forward.trunk, states),
-        objective=Objective.build(SPEC.objective),
+        objective=Objective.build(SPEC.objective, _job(model, forward, plan, folder)),
         keeper=Keeper(folder / "steps", lambda _: None),
         events=events,
     )
     return seams, once
+
+
+def _job(model: Any, forward: PackedForward, plan: Plan, folder: Path) -> Job:
+    """What terms are bound with; cross-entropy looks at none of it."""
+    return Job(
+        model=model,
+        forward=forward,
+        rows=plan.rows,
+        batches=lambda numbers: [],
+        folder=folder,
+        events=Events(),
+        seed=plan.seed,
+        examples=dict,
+        scorer=lambda _: None,  # type: ignore[arg-type, return-value]
+        base_path=folder,
+    )

@@ -236,6 +236,23 @@ def test_the_penalty_by_hand(tmp_path: Path) -> None:
     assert running.penalty().item() == pytest.approx(0.0433, abs=1e-4)
 
 
+def test_steps_that_were_set_aside_are_made_up_for(tmp_path: Path) -> None:
+    """Of 10 steps the budget settles in step 7; where that one is set aside, step 8 settles it."""
+    moved = moving(tmp_path, steps=10)
+    steps(moved, range(7))
+    assert sum(ranks(moved[0])) > 12
+    steps(moved, range(8, 10))
+    assert sum(ranks(moved[0])) == 12
+
+
+def test_a_second_phase_keeps_the_ranks_of_the_first(tmp_path: Path) -> None:
+    model, running, optimiser = moving(tmp_path, steps=4)
+    steps((model, running, optimiser), range(4))
+    settled = ranks(model)
+    steps((model, STRATEGIES.build(ADAPTIVE).running(model, steps=4), optimiser), range(4))
+    assert ranks(model) == settled and sum(settled) == 12
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_short_trainings_do_not_break_it(tmp_path: Path, number: int) -> None:
     """One step moves nothing; from two on the budget is kept."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from tune_fakes import context_of, profile, some_rows, spec, tiny_base, tokens_of
+from tune_fakes import context_of, profile, snapshot_of, some_rows, spec, tiny_base, tokens_of
 
 from fakes import tiny_model_folder
 from tunesmith.core.errors import MissingLibrary, UserError
@@ -49,7 +49,7 @@ def run_stage(tmp_path: Path, base: Base, use: dict[str, Any]) -> Checkpoint:
         update={"chat_template_hash": Chat.of(base.path).hash}
     )
     section = spec(strategy=use, epochs=4, learning_rate=0.02)
-    made = stage.run(section, base=base, profile=profile(), tokens=tokens, context=context)
+    made = stage.run(section, base=base, profile=profile(), snapshot=snapshot_of(), tokens=tokens, context=context)
     return made.model_copy(update={"folder": context.out})
 
 

@@ -18,9 +18,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from tunesmith.tune.objective import Companion
 
+if TYPE_CHECKING:
     from tunesmith.models.shape import Shape
 
 WeightFormat = Literal["plain", "nf4"]
@@ -64,32 +64,12 @@ class Strategy(Protocol):
         ...
 
 
-class Running(Protocol):
-    """What a strategy does while it is trained; see `Moving`."""
-
-    def penalty(self) -> Tensor | None:
-        """Added to the loss once a step, with gradient; None: nothing."""
-        ...
-
-    def after_step(self, step: int) -> None:
-        """Called after the optimiser's step number `step` (counted from 0), before gradients are cleared."""
-        ...
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Copies of everything that a resumed run needs beside the trained weights."""
-        ...
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `tensors` gave; what follows is bitwise what would have followed."""
-        ...
-
-
 @runtime_checkable
 class Moving(Protocol):
     """A strategy that changes during training; the others do not have this method."""
 
-    def running(self, adapted: Any, *, steps: int) -> Running:
-        """The companion of one training of `steps` optimiser steps; `adapted` is what `apply` gave."""
+    def running(self, adapted: Any, *, steps: int) -> Companion:
+        """What goes along with one training of `steps` optimiser steps; `adapted` is what `apply` gave."""
         ...
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from tunesmith.tune.bands import Bands, Running, WeightFormat
+from tunesmith.tune.bands import Bands, WeightFormat
+from tunesmith.tune.objective import Companion
 from tunesmith.tune.strategies import _adapters
 from tunesmith.tune.strategies._adapters import Alpha, Rank, Roles
 
@@ -92,7 +93,7 @@ class Adaptive:
         """1 for every weight."""
         return 1.0
 
-    def running(self, adapted: Any, *, steps: int) -> Running:
+    def running(self, adapted: Any, *, steps: int) -> Companion:
         """What moves the rank; see `Moving`."""
         from tunesmith.tune.strategies._allocation import Allocation
 
