@@ -86,6 +86,14 @@ def test_it_learns_is_merged_and_answers_as_an_expert(name: str, tmp_path: Path)
     torch.testing.assert_close(logits(load_model(out)), served, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["deepseek_v4", "gpt2"])
+def test_what_cannot_run_packed_is_trained_all_the_same(architecture: str, tmp_path: Path) -> None:
+    """DeepSeek-V4 has sinks in its attention, GPT-2 no list of `layers`: row by row, and the same files."""
+    made = run_stage(tmp_path, tiny_base(tmp_path, architecture), {"use": "lora", "rank": 4, "alpha": 8})
+    assert made.loss_last < made.loss_first
+    assert made.file("adapter/adapter_model.safetensors").is_file()
+
+
 def test_a_checkpoint_without_weights_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no-weights"):
         open_trained(tmp_path, base_path=tmp_path, dtype=torch.float32)
