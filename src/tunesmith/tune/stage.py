@@ -34,7 +34,8 @@ def run(
 ) -> Checkpoint:
     """Train `base` on the training rows of `tokens`.
 
-    Files: `adapter/` in PEFT's format, `curves.jsonl` (one point per step).
+    Files: `adapter/` in PEFT's format, or `model/` where the model's own weights were trained; `curves.jsonl` (one
+    point per step).
 
     Args:
         spec: the section `tune`; every `auto` is filled from the rule table.
@@ -49,8 +50,7 @@ def run(
             for and the hardware does not compute in it.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
-    from tunesmith.models.adapters import save_adapter
-    from tunesmith.tune.export import ADAPTER
+    from tunesmith.models.adapters import save_trained
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, filled_phases, seams_of
@@ -68,7 +68,7 @@ def run(
     with tracked(spec.track, Run(context.run, context.root, settings), context.events, stage=NAME):
         for phase in filled:  # one that an interrupted run has finished is only put back in force
             outcomes.append(train(model, seams_of(phase, room)))
-    save_adapter(model, context.out / ADAPTER, base_path=base.path)
+    save_trained(model, context.out, base_path=base.path)
     points = [point for outcome in outcomes for point in outcome.points]
     files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
@@ -84,13 +84,12 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
     from tunesmith.tune.precision import dtype_for
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_model(Path(base.path), dtype=dtype_for(spec.precision, device), device=device)
+    dtype = dtype_for(spec.precision, device)
+    model = load_model(Path(base.path), dtype=dtype, device=device, weights=strategy.weight_format)
     try:
         adapted = strategy.apply(model.requires_grad_(False), seed=seed)
     except ValueError as error:
-        raise UserError(
-            Problem("strategy-does-not-fit", str(error), "see tune.strategy.roles", "tune.strategy")
-        ) from None
+        raise UserError(rules.misfit(error)) from None
     if spec.activation_checkpointing:
         # Transformers 5.20 renamed the method; the first argument is the same.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
