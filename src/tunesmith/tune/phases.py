@@ -16,7 +16,7 @@ from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, read_ro
 from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, general_share, weighted
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
 
@@ -95,7 +95,8 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
-    general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
+    share = general_share(spec.objective)
+    general = _general_rows(room.tokens) if share else []
     valid = read_rows(room.tokens.file("rows.parquet"), "valid")
     everything = [*rows, *general]
     prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
@@ -111,7 +112,7 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         seed=context.seed,
         units=units if units is not None else [(number,) for number in range(len(rows))],
         replayed=range(len(rows), len(everything)),
-        replay_rows=_replay_rows(spec),
+        replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
     )
     job = _job(phase, room, forward, plan)
     companions = _companions(room, plan)
@@ -188,7 +189,13 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
         examples=examples,
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
+        general=cache(lambda: _general_rows(room.tokens)),
+        untrained=phase.number == 0,
     )
+
+
+def _general_rows(tokens: Tokens) -> list[Row]:
+    return read_rows(tokens.file("rows.parquet"), "general", ("general",))
 
 
 def _companions(room: Room, plan: Plan) -> dict[str, Companion]:
@@ -210,16 +217,6 @@ def _evaluation(
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
         return lambda: mean_loss(whole, batches, room.model)
     return lambda: mean_loss(forward, batches, room.model)
-
-
-def _replays(spec: TuneSpec) -> bool:
-    return any(use.use == "replay" for use in spec.objective)
-
-
-def _replay_rows(spec: TuneSpec) -> int:
-    """General rows that go along with every step: a share of its own rows, at least one."""
-    shares = [float(use.settings.get("share", 0.25)) for use in spec.objective if use.use == "replay"]
-    return max(1, round(sum(shares) * int(spec.rows_per_step))) if shares else 0
 
 
 def _warn(context: Context) -> Callable[[str], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from tunesmith.tune import rules
 from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
-    from tunesmith.tune.loop import Outcome
+    from tunesmith.tune.loop import Outcome, Seams
 
 NAME = "tune"
 VERSION = "2"
@@ -33,7 +34,7 @@ def run(
 ) -> Checkpoint:
     """Train `base` on the training rows of `tokens`.
 
-    Files: `adapter/` in PEFT's format, `curves.jsonl` (one point per step).
+    Files: `adapter/` in PEFT's format, `curves.jsonl` (one point per step), `terms/` where a term keeps something.
 
     Args:
         spec: the section `tune`; every `auto` is filled from the rule table.
@@ -63,7 +64,9 @@ def run(
     room = Room(model, strategy, base, profile, snapshot, tokens, context)
     outcomes = []
     for phase in filled:  # one that an interrupted run has finished is only put back in force
-        outcomes.append(train(model, seams_of(phase, room)))
+        seams = seams_of(phase, room)
+        outcomes.append(train(model, seams))
+        _keep_files(seams, context.out / "terms" / (f"phase-{phase.number}" if phase.count > 1 else ""))
     save_adapter(model, context.out / ADAPTER, base_path=base.path)
     points = [point for outcome in outcomes for point in outcome.points]
     files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
@@ -95,6 +98,14 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
             # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
             module.training = module.training or getattr(module, "gradient_checkpointing", False)
     return adapted
+
+
+def _keep_files(seams: Seams, folder: Path) -> None:
+    """Copy what terms want kept (a Fisher) into the checkpoint."""
+    for companion in seams.objective.companions().values():
+        for name, path in companion.files().items():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
 
 
 def _same_threads(path: Path) -> None:
