@@ -233,7 +233,8 @@ def test_a_domain_row_that_also_stands_among_the_general_rows_is_never_held_out(
 
 def test_many_general_rows_do_not_make_the_domains_template_look_like_content(tmp_path: Path) -> None:
     """120 short rows in a long template, 600 general rows: no domain row is near another one, as without these."""
-    template = "Please look at the following case with care and say what it is, good or bad: {text}"
+    template = "Please look at the following case with care, think of all that you have learnt about cases of this "
+    template += "kind, of the rules that were agreed upon, and of what follows from them, and say what it is: {text}"
     write(tmp_path, "rows.jsonl", labelled([text[:8] for text in texts(120)]))
     write(tmp_path, "general.jsonl", [(text, "anything") for text in texts(600, seed=7)])
     own = {**TABLE, "path": "rows.jsonl", "template": template, "system": "Answer good or bad, nothing else."}

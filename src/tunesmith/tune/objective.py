@@ -234,12 +234,12 @@ class Objective:
 
         states, weights = predictions.states_TD, self.weights(step)
         leaf = states.detach().requires_grad_(states.requires_grad)
-        cut = replace(predictions, states_TD=leaf)
         values: dict[str, float] = {}
         norms: dict[str, float] = {}
         total = None
         for part in self.parts:
-            value = part.term.value(cut, step)
+            # each term its own predictions: what one caches of them hangs on a graph that its backward pass frees
+            value = part.term.value(replace(predictions, states_TD=leaf), step)
             if value is None:
                 continue
             values[part.name] = float(value.detach())

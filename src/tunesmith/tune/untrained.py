@@ -72,8 +72,10 @@ def remembered(
     seal = path.with_suffix(".json")
     if not _whole(path, seal):
         seal.unlink(missing_ok=True)
-        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in make().items()}, path)
-        files.fsync_path(path)
+        beside = path.with_suffix(".part")  # never written into: an older mapping of the file may be in use
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in make().items()}, beside)
+        files.fsync_path(beside)
+        beside.replace(path)
         files.write_json(seal, {"sha256": ids.digest_file(path), "about": dict(about)})
     return path, load_file(path)
 
