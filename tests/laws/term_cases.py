@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,10 +106,29 @@ def fairness(path: Path) -> Case:
     return case
 
 
+def general_rows(count: int) -> list[Row]:
+    """Rows that are not of the domain, with a prompt of their own."""
+    return [replace(row, part="general") for row in some_rows(count, seed=9, prefix=[11, 12])]
+
+
+def anchored(tmp_path: Path, use: dict[str, Any]) -> Case:
+    """A term that holds weights to the base's; general rows are at hand, and in no step."""
+    return made(tmp_path, use, some_rows(3), general=lambda: general_rows(2))
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "cross_entropy": lambda path: made(path, {"use": "cross_entropy", "chunk_tokens": 5}, some_rows(6)),
     "fairness": fairness,
     "dpo": lambda path: made(path, {"use": "dpo", "chunk_tokens": 3, "beta": 0.5, "label_smoothing": 0.1}, **pairs(4)),
     "kto": lambda path: made(path, {"use": "kto", "chunk_tokens": 3, "desirable": 1.5}, pairs(3)["rows"]),
     "orpo": lambda path: made(path, {"use": "orpo", "chunk_tokens": 3}, **pairs(4)),
+    "domain_alignment": lambda path: made(path, {"use": "domain_alignment", "free": 0.5}, some_rows(6)),
+    "ewc": lambda path: anchored(path, {"use": "ewc", "samples": 2}),
+    "l2_sp": lambda path: anchored(path, {"use": "l2_sp"}),
+    "replay": lambda path: made(path, {"use": "replay"}, [*some_rows(3), *general_rows(3)]),
+    "teacher_consistency": lambda path: made(
+        path,
+        {"use": "teacher_consistency", "top": 8, "on": "both", "chunk_tokens": 5},
+        [*some_rows(3), *general_rows(3)],
+    ),
 }

@@ -72,13 +72,13 @@ def _rows(project: Project, made: dict[type[Artifact], Artifact]) -> Rows:
 
 
 def _lengths(project: Project) -> Any:
-    """Characters of each source row that could be read."""
+    """Characters of each row of the domain that could be read."""
     from tunesmith.data.intake import SOURCES
 
     for index, use in enumerate(project.spec.data.sources):
         source = SOURCES.build(use, where=f"data.sources[{index}]")
         for item in source.read(project.root, project.spec.profile.labels):
-            if isinstance(item, Example):
+            if isinstance(item, Example) and item.split != "general":
                 yield sum(len(m.content) + len(m.reasoning or "") for m in item.messages)
 
 

@@ -17,7 +17,7 @@ from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, general_share, weighted
 from tunesmith.tune.reading import BOTH
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
@@ -100,7 +100,8 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
-    general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
+    share = general_share(spec.objective)
+    general = _general_rows(room.tokens) if share else []
     parts = ("text",) if phase.rows == "text" else ("supervised",)
     valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
     everything = [*rows, *general]
@@ -117,7 +118,7 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         seed=context.seed,
         units=units if units is not None else [(number,) for number in range(len(rows))],
         replayed=range(len(rows), len(everything)),
-        replay_rows=_replay_rows(spec),
+        replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
     )
     job = _job(phase, room, forward, plan)
     if spec.curriculum.order == "easy_to_hard":
@@ -199,7 +200,13 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
         profile=room.profile,
+        general=cache(lambda: _general_rows(room.tokens)),
+        untrained=phase.number == 0,
     )
+
+
+def _general_rows(tokens: Tokens) -> list[Row]:
+    return read_rows(tokens.file("rows.parquet"), "general", ("general",))
 
 
 def _companions(room: Room, plan: Plan) -> dict[str, Companion]:
@@ -221,16 +228,6 @@ def _evaluation(
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
         return lambda: mean_loss(whole, batches, room.model)
     return lambda: mean_loss(forward, batches, room.model)
-
-
-def _replays(spec: TuneSpec) -> bool:
-    return any(use.use == "replay" for use in spec.objective)
-
-
-def _replay_rows(spec: TuneSpec) -> int:
-    """General rows that go along with every step: a share of its own rows, at least one."""
-    shares = [float(use.settings.get("share", 0.25)) for use in spec.objective if use.use == "replay"]
-    return max(1, round(sum(shares) * int(spec.rows_per_step))) if shares else 0
 
 
 def _warn(context: Context) -> Callable[[str], None]:

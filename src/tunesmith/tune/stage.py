@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from tunesmith.tune.reading import reading_problems
 from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
-    from tunesmith.tune.loop import Outcome
+    from tunesmith.tune.loop import Outcome, Seams
 
 NAME = "tune"
 VERSION = "2"
@@ -35,7 +36,7 @@ def run(
     """Train `base` on the training rows of `tokens`.
 
     Files: `adapter/` in PEFT's format, or `model/` where the model's own weights were trained; `curves.jsonl` (one
-    point per step).
+    point per step); `terms/` where a term keeps something.
 
     Args:
         spec: the section `tune`; every `auto` is filled from the rule table.
@@ -67,7 +68,9 @@ def run(
     settings = filled[0].spec.model_dump(mode="json")
     with tracked(spec.track, Run(context.run, context.root, settings), context.events, stage=NAME):
         for phase in filled:  # one that an interrupted run has finished is only put back in force
-            outcomes.append(train(model, seams_of(phase, room)))
+            seams = seams_of(phase, room)
+            outcomes.append(train(model, seams))
+            _keep_files(seams, context.out / "terms" / (f"phase-{phase.number}" if phase.count > 1 else ""))
     save_trained(model, context.out, base_path=base.path)
     points = [point for outcome in outcomes for point in outcome.points]
     files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
@@ -98,6 +101,14 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
             # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
             module.training = module.training or getattr(module, "gradient_checkpointing", False)
     return adapted
+
+
+def _keep_files(seams: Seams, folder: Path) -> None:
+    """Copy what terms want kept (a Fisher) into the checkpoint."""
+    for companion in seams.objective.companions().values():
+        for name, path in companion.files().items():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
 
 
 def _same_threads(path: Path) -> None:
