@@ -74,6 +74,32 @@ def made(tmp_path: Path, use: dict[str, Any], rows: Sequence[Row], **fields: Any
     return Case(term, plan, forward, weights)
 
 
+def sampled_rows() -> list[Row]:
+    """Two groups of three answers each; every token was as likely as chance (1 in 400) when it was sampled."""
+    from dataclasses import replace
+
+    from tunesmith.tune.rollouts import Sampled
+
+    chance = -5.99
+    rows = []
+    for number, (row, advantage) in enumerate(zip(some_rows(6), (1.0, -0.5, -0.5, 1.2, 0.0, -1.2), strict=True)):
+        told = (chance,) * len(row.trained)
+        about = Sampled(number // 3, advantage, advantage, True, old=told, reference=told)
+        rows.append(replace(row, part="sampled", about=about))
+    return rows
+
+
+POLICY_GRADIENT = {
+    "use": "policy_gradient",
+    "reward": [{"use": "exact_match"}],
+    "updates": 2,
+    "clip": (0.9, 9.0),
+    "kl": 0.1,
+    "length": "sequence",
+    "at_most_tokens": 4,
+}
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "cross_entropy": lambda path: made(path, {"use": "cross_entropy", "chunk_tokens": 5}, some_rows(6)),
+    "policy_gradient": lambda path: made(path, POLICY_GRADIENT, sampled_rows()),
 }

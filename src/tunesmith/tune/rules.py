@@ -80,13 +80,14 @@ def _choose(name: str, method: str, base_shape: BaseShape, rows: int) -> Choice:
 def problems(spec: TuneSpec) -> list[Problem]:
     """Everything that is wrong with strategy, objective and weighting of `spec`, phases included."""
     from tunesmith.tune.objective import WEIGHTINGS
+    from tunesmith.tune.rewards import reward_problems
 
     found = STRATEGIES.problems(spec.strategy, where="tune.strategy")
     found += WEIGHTINGS.problems(spec.weighting, where="tune.weighting")
     found += _terms(spec.objective, "tune.objective")
     for number, phase in enumerate(spec.phases):
         found += _terms(phase.objective or (), f"tune.phases[{number}].objective")
-    return found
+    return found + reward_problems(spec)
 
 
 def _terms(uses: Sequence[Use], where: str) -> list[Problem]:
