@@ -17,7 +17,7 @@ from tunesmith.models.chat import Chat
 from tunesmith.models.generate import Generated, Generation, generate, stop_ids_of
 from tunesmith.models.trunk import base_model
 from tunesmith.tune.batches import Batch, Plan, Row, Step, cut_batches, micro_batch_numbers, pack_rows, shared_prefix
-from tunesmith.tune.forward import Forward, PackedForward
+from tunesmith.tune.forward import Forward, PackedForward, at_rest
 from tunesmith.tune.loop import STAGE
 from tunesmith.tune.objective import Companion, Job
 from tunesmith.tune.optimise import trained_weights
@@ -259,19 +259,6 @@ class Sampler(Companion):
 
     def _tell(self, kind: Any, message: str, **data: Any) -> None:
         self.job.events.tell(kind, STAGE, message, **data)
-
-
-@contextlib.contextmanager
-def at_rest(model: Any) -> Iterator[None]:
-    """The model without dropout and without activation checkpointing inside the block."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @contextlib.contextmanager
