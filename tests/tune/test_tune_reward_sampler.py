@@ -15,6 +15,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.core.types import Answer, Example, Score
 from tunesmith.models.chat import Chat
+from tunesmith.models.generate import generate
 from tunesmith.models.load import load_model
 from tunesmith.tune.batches import Plan, shared_prefix
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
@@ -284,19 +285,16 @@ def test_every_unknown_scorer_is_told_at_once(tmp_path: Path) -> None:
 def test_out_of_memory_while_sampling_halves_the_cache_and_gives_the_same_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunesmith.tune import sampling
-
     plain = bench(tmp_path / "a")
     small = bench(tmp_path / "b")
-    real = sampling.generate
 
     def tight(model: Any, prompts: Any, how: Any, **others: Any) -> Any:
         if how.token_budget > 5_000:
             raise torch.OutOfMemoryError("no room")
-        return real(model, prompts, how, **others)
+        return generate(model, prompts, how, **others)
 
     wanted = plain.sampler.work(0)[0].items
-    monkeypatch.setattr(sampling, "generate", tight)
+    monkeypatch.setattr("tunesmith.tune.sampling.generate", tight)
     assert small.sampler.work(0)[0].items == wanted
     assert [event.data["tokens"] for event in small.heard if event.kind == "incident"] == [8_192, 4_096]
     assert int(small.sampler.tensors()["state"][1]) == 4_096
