@@ -45,8 +45,11 @@ class Bench:
 def bench(
     folder: Path, scorer: Any = None, *, mixed: bool = False, pack: bool = True, context: int = 200, **settings: Any
 ) -> Bench:
-    base = tiny_base(folder, initializer_range=0.3)
-    adapted = STRATEGIES.build(LORA).apply(load_model(Path(base.path)).requires_grad_(False), seed=0)
+    """Settings are those of the term, and `architecture`."""
+    architecture = settings.pop("architecture", "llama")
+    base = tiny_base(folder, architecture, initializer_range=0.3)
+    strategy = {**LORA, "dropout": 0.0} if architecture == "deepseek_v3" else LORA  # routed experts take no dropout
+    adapted = STRATEGIES.build(strategy).apply(load_model(Path(base.path)).requires_grad_(False), seed=0)
     torch.manual_seed(3)
     for weight in trained_weights(adapted).values():
         torch.nn.init.normal_(weight, std=0.05)
@@ -130,9 +133,12 @@ def test_the_model_is_as_it_was_after_sampling(tmp_path: Path, pack: bool) -> No
     assert isinstance(made.forward, PackedForward) == pack
 
 
-def test_old_and_reference_likelihoods_are_those_of_the_policy_and_of_the_beginning(tmp_path: Path) -> None:
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "deepseek_v3"])
+def test_old_and_reference_likelihoods_are_those_of_the_policy_and_of_the_beginning(
+    tmp_path: Path, architecture: str
+) -> None:
     """Nothing has been trained: both are the model's own, at the temperature of sampling."""
-    made = bench(tmp_path, kl=0.1, updates=2, temperature=0.7)
+    made = bench(tmp_path, kl=0.1, updates=2, temperature=0.7, architecture=architecture)
     row = made.sampler.work(0)[0].items[0]
     model = made.sampler.job.model.eval()
     plain = load_model(made.sampler.job.base_path)

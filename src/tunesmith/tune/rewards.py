@@ -116,19 +116,12 @@ def prompts_of(
 
 
 def reward_problems(spec: TuneSpec) -> list[Problem]:
-    """Phases that sample without being rewarded, or are rewarded without sampling."""
-    phases = [
-        (phase.rows, phase.objective or spec.objective, f"tune.phases[{n}]") for n, phase in enumerate(spec.phases)
-    ]
+    """Phases that sample answers and have not exactly one term to reward them."""
     found = []
-    for rows, objective, where in phases or [("supervised", spec.objective, "tune")]:
-        terms = sum(use.use == TERM for use in objective)
-        if rows in SAMPLING and terms != 1:
-            said = f"`rows: {rows}` needs exactly one term `{TERM}` in the objective, found {terms}"
+    for number, phase in enumerate(spec.phases):
+        terms = sum(use.use == TERM for use in phase.objective or spec.objective)
+        if phase.rows in SAMPLING and terms != 1:
+            said = f"`rows: {phase.rows}` needs exactly one term `{TERM}` in the objective, found {terms}"
             hint = f"objective: [{{use: {TERM}, reward: [{{use: exact_match}}]}}]"
-            found.append(Problem("no-reward", said, hint, f"{where}.objective"))
-        if rows not in SAMPLING and terms:
-            said = f"the term `{TERM}` reads answers that are sampled while training; `rows: {rows}` samples none"
-            hint = "phases: [{rows: prompts}], or supervised_and_prompts"
-            found.append(Problem("nothing-sampled", said, hint, f"{where}.objective"))
+            found.append(Problem("no-reward", said, hint, f"tune.phases[{number}].objective"))
     return found

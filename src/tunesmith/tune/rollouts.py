@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import mean
 from typing import TYPE_CHECKING
 
 from tunesmith.tune.batches import Row
@@ -46,14 +45,18 @@ def figures(items: Sequence[Row]) -> dict[str, float]:
     """
     told = [row for row in items if row.part in (SAMPLED, UNSCORED)]
     scored = [row for row in told if row.part == SAMPLED]
-    groups = [any(row.about.advantage for row in rows) for rows in grouped(told)]
+    dead = [not any(row.about.advantage for row in rows) for rows in grouped(told)]
     return {
-        "reward": mean([row.about.reward for row in scored] or [0.0]),
-        "dead_groups": mean([not alive for alive in groups] or [0]),
-        "ended": mean([row.about.ended for row in scored] or [0]),
-        "answer_tokens": mean([len(row.trained) for row in scored] or [0]),
+        "reward": _mean([row.about.reward for row in scored]),
+        "dead_groups": _mean(dead),
+        "ended": _mean([row.about.ended for row in scored]),
+        "answer_tokens": _mean([len(row.trained) for row in scored]),
         "unscored": 1 - len(scored) / max(1, len(told)),
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def grouped(rows: Sequence[Row]) -> list[list[Row]]:

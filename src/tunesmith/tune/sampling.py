@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 GENERATED_TOKENS = 16_384
 """Most tokens, prompts and answers, that the cache of one generation batch holds; halved where memory runs out."""
+
+LEAST_TOKENS = 64
+"""Where not even so few tokens fit, more halving would not help."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -183,15 +188,22 @@ class Sampler(Companion):
         )
 
         def told(done: int, total: int) -> None:
-            self._tell("progress", f"answers of sampling {number + 1}", done=done, total=total, unit="answers")
+            more = f"sampling {number + 1}"
+            self._tell("progress", "sampling answers", done=done, total=total, unit="answers", more=more)
 
         told(0, len(prompts))
+        said = self._with_room(
+            lambda tokens: generate(model, prompts, replace(how, token_budget=tokens), on_progress=told)
+        )
+        return [said[start : start + samples] for start in range(0, len(said), samples)]
+
+    def _with_room(self, make: Callable[[int], T]) -> T:
+        """What `make` gives for the tokens that it may hold at once: fewer of them each time memory runs out."""
         while True:
             try:
-                said = generate(model, prompts, replace(how, token_budget=self.tokens_at_once), on_progress=told)
-                return [said[start : start + samples] for start in range(0, len(said), samples)]
+                return make(self.tokens_at_once)
             except torch.OutOfMemoryError:
-                if self.tokens_at_once <= len(max(prompts, key=len)) + self.settings.at_most_tokens:
+                if self.tokens_at_once <= LEAST_TOKENS:
                     raise
                 self.tokens_at_once //= 2
                 message = f"out of memory while sampling: at most {self.tokens_at_once} tokens at once from now on"
@@ -241,9 +253,11 @@ class Sampler(Companion):
         return rows
 
     def _told(self, rows: tuple[Row, ...], name: str) -> tuple[Row, ...]:
-        found: dict[int, Row] = {}
-        with torch.no_grad():
-            for batch, chosen in self._packed(rows, self.plan.micro_tokens):
+        """The scored rows with their tokens' log-probabilities, by the weights as they are, under `name`."""
+
+        def make(tokens: int) -> dict[int, Row]:
+            found = {}
+            for batch, chosen in self._packed(rows, min(tokens, self.plan.micro_tokens)):
                 made = self.job.forward.predictions(batch)
                 numbers = token_log_probabilities(
                     made.hidden_ND, made.targets_N, made.head, temperature=self.settings.temperature
@@ -252,6 +266,10 @@ class Sampler(Companion):
                 for row in chosen:
                     own = tuple(next(values) for _ in row.trained)
                     found[id(row)] = replace(row, about=replace(row.about, **{name: own}))
+            return found
+
+        with torch.no_grad():
+            found = self._with_room(make)
         return tuple(found.get(id(row), row) for row in rows)
 
     def _reference_weights(self) -> dict[str, Tensor]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from tunesmith.core.spec import Use
 from tunesmith.tune.objective import Job, Predictions, Running
 from tunesmith.tune.policy import Length, Normalise
+from tunesmith.tune.rewards import SAMPLING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +57,7 @@ class PolicyGradient:
     kl: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     normalise: Normalise = "group"
     length: Length = "token"
+    reads: ClassVar[tuple[str, ...]] = SAMPLING
 
     def bind(self, job: Job) -> Running:
         """See `Term`."""
@@ -65,6 +67,7 @@ class PolicyGradient:
 @dataclass
 class _PolicyGradient(Running):
     settings: PolicyGradient
+    rewarded: ClassVar[bool] = True
     step: Sequence[Row] = ()
     divergence: float = 0.0
     clipped: int = 0
