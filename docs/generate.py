@@ -105,7 +105,7 @@ def _spoken(annotation: Any) -> str:
         return "list of sections" if inner == "section" else f"list of {f'({inner})' if ' or ' in inner else inner}"
     if origin is dict:
         return f"mapping of ({_spoken(parts[0])}) to {_spoken(parts[1])}"
-    if annotation is Use:
+    if inspect.isclass(annotation) and issubclass(annotation, Use):
         return "`{use: NAME, ...}`"
     return "section" if inspect.isclass(annotation) and issubclass(annotation, Section) else _WORDS[annotation]
 

@@ -23,6 +23,7 @@ from tunesmith.tune.batches import Plan, Row, shared_prefix
 from tunesmith.tune.forward import Forward, choose_forward
 from tunesmith.tune.objective import TERMS, Running
 from tunesmith.tune.optimise import trained_weights
+from tunesmith.tune.rollouts import Sampled
 from tunesmith.tune.rules import STRATEGIES
 
 LORA = {"use": "lora", "rank": 4, "alpha": 8, "upper": 0.5}
@@ -116,6 +117,28 @@ def anchored(tmp_path: Path, use: dict[str, Any]) -> Case:
     return made(tmp_path, use, some_rows(3), general=lambda: general_rows(2))
 
 
+def sampled_rows() -> list[Row]:
+    """Two groups of three answers each; every token was as likely as chance (1 in 400) when it was sampled."""
+    chance = -5.99
+    rows = []
+    for number, (row, advantage) in enumerate(zip(some_rows(6), (1.0, -0.5, -0.5, 1.2, 0.0, -1.2), strict=True)):
+        told = (chance,) * len(row.trained)
+        about = Sampled(number // 3, advantage, advantage, True, old=told, reference=told)
+        rows.append(replace(row, part="sampled", about=about))
+    return rows
+
+
+POLICY_GRADIENT = {
+    "use": "policy_gradient",
+    "reward": [{"use": "exact_match"}],
+    "updates": 2,
+    "clip": (0.9, 9.0),
+    "kl": 0.1,
+    "length": "sequence",
+    "at_most_tokens": 4,
+}
+
+
 CASES: dict[str, Callable[[Path], Case]] = {
     "cross_entropy": lambda path: made(path, {"use": "cross_entropy", "chunk_tokens": 5}, some_rows(6)),
     "fairness": fairness,
@@ -131,4 +154,5 @@ CASES: dict[str, Callable[[Path], Case]] = {
         {"use": "teacher_consistency", "top": 8, "on": "both", "chunk_tokens": 5},
         [*some_rows(3), *general_rows(3)],
     ),
+    "policy_gradient": lambda path: made(path, POLICY_GRADIENT, sampled_rows()),
 }

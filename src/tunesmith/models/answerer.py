@@ -13,7 +13,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Likelihood, Usage
 from tunesmith.models.chat import Chat
-from tunesmith.models.generate import Generated, Generation, Progress, generate
+from tunesmith.models.generate import Generated, Generation, Progress, generate, stop_ids_of
 from tunesmith.models.likelihood import option_likelihood, text_likelihood
 from tunesmith.models.prefix import PrefixMemory
 
@@ -84,8 +84,7 @@ class LocalAnswerer:
     @property
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end an answer: the template's end of turn, and what the model's generation config says."""
-        told = getattr(getattr(self.model, "generation_config", None), "eos_token_id", None)
-        return self.chat.stop_ids | frozenset([told] if isinstance(told, int) else told or ())
+        return stop_ids_of(self.model, self.chat.stop_ids)
 
     def _answer(self, prompt: Sequence[int], said: Generated, seconds: float) -> Answer:
         reasoning, text = self.chat.parse(self.chat.tokenizer.decode(said.ids, skip_special_tokens=False))

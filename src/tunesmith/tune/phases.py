@@ -17,8 +17,9 @@ from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, general_share, weighted
+from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
 from tunesmith.tune.reading import BOTH
+from tunesmith.tune.rewards import SAMPLING, TERM
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
 
@@ -123,16 +124,16 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     job = _job(phase, room, forward, plan)
     if spec.curriculum.order == "easy_to_hard":
         plan = replace(plan, difficulty=difficulty(plan, job))
-    companions = _companions(room, plan)
+    work = _work(phase, plan, job)
     return Seams(
         spec=spec,
-        plan=_work(phase, plan, job),
+        plan=work,
         forward=forward,
         objective=_objective(phase, job),
         keeper=Keeper(job.folder / "steps", _warn(context)),
         events=context.events,
         evaluate=_evaluation(room, forward, plan, valid, together=together),
-        companions=companions,
+        companions=_companions(room, work),
         rate_of=getattr(room.strategy, "rate_factor", lambda _: 1.0),
         phase=phase.name,
     )
@@ -148,9 +149,14 @@ def _objective(phase: FilledPhase, job: Job) -> Objective:
 
 def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
     """The plan itself, or what makes rows of its prompts while the training goes on."""
-    if phase.rows in ("prompts", "supervised_and_prompts"):
-        raise UserError(Problem("not-built", "rewarded prompts are not built yet", "", "tune.phases"))
-    return plan
+    spec = phase.spec
+    if phase.rows not in SAMPLING:
+        return plan
+    from tunesmith.tune.sampling import Asking, Sampler
+
+    [settings] = [weighted(use)[2] for use in spec.objective if use.use == TERM]  # `check` told any other number
+    mixed, context = phase.rows == "supervised_and_prompts", int(spec.context_tokens)
+    return Sampler(plan, job, Asking(TERMS.build(settings), mixed, context, spec.speed.share_prefix))
 
 
 def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Forward:
@@ -159,7 +165,8 @@ def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Fo
     forward, why = choose_forward(room.model, rows, pack=speed.pack, cut=speed.cut)
     if why:
         events.tell("warning", STAGE, f"rows are run one at a time: {why}")
-    if not isinstance(forward, PackedForward) or speed.states == "off":
+    sampled_only = phase.rows == "prompts"  # answers are new each time: nothing would be read twice
+    if not isinstance(forward, PackedForward) or speed.states == "off" or sampled_only:
         return forward
     trunk = forward.trunk
 
@@ -209,9 +216,11 @@ def _general_rows(tokens: Tokens) -> list[Row]:
     return read_rows(tokens.file("rows.parquet"), "general", ("general",))
 
 
-def _companions(room: Room, plan: Plan) -> dict[str, Companion]:
+def _companions(room: Room, work: Work) -> dict[str, Companion]:
+    """What has a state besides the objective: a strategy that moves, a sampler."""
     running = getattr(room.strategy, "running", None)
-    return {} if running is None else {"strategy": running(room.model, steps=plan.steps)}
+    found: dict[str, Companion] = {} if running is None else {"strategy": running(room.model, steps=work.steps)}
+    return {**found, "sampler": work} if isinstance(work, Companion) else found
 
 
 def _evaluation(

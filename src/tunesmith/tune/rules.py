@@ -84,6 +84,7 @@ def _choose(name: str, strategy: dict[str, Any], base_shape: BaseShape, rows: in
 def problems(spec: TuneSpec) -> list[Problem]:
     """Everything that is wrong with strategy, objective and weighting of `spec`, phases included."""
     from tunesmith.tune.objective import WEIGHTINGS
+    from tunesmith.tune.rewards import reward_problems
     from tunesmith.tune.tracking import tracker_problems
 
     found = STRATEGIES.problems(spec.strategy, where="tune.strategy") or _missing(spec)
@@ -93,7 +94,7 @@ def problems(spec: TuneSpec) -> list[Problem]:
     found += _terms(spec.objective, "tune.objective")
     for number, phase in enumerate(spec.phases):
         found += _terms(phase.objective or (), f"tune.phases[{number}].objective")
-    return found
+    return found + reward_problems(spec)
 
 
 def _terms(uses: Sequence[Use], where: str) -> list[Problem]:

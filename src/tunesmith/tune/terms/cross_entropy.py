@@ -41,6 +41,7 @@ class MeanCrossEntropy(Running):
 
     @property
     def supervised(self) -> bool:
+        """See `Running`: it shows answers where it reads conversations."""
         return "supervised" in self.parts
 
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
