@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from tunesmith.core.shelf import Shelf
 from tunesmith.tune.curriculum import Shares
@@ -105,7 +105,7 @@ class Companion:
 class Running(Companion):
     """A term at work in one training."""
 
-    rewarded = False
+    rewarded: ClassVar[bool] = False
     """Whether it rewards what the model said itself; a curriculum gives such terms what the supervised ones lose."""
 
     @property
