@@ -2,81 +2,105 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from term_cases import CASES, Case
+from torch import Tensor
 
-from tunesmith.tune.objective import TERMS, Objective, Predictions
-
-POSITIONS, HIDDEN, VOCABULARY = 12, 6, 11
-TRAINED = [1, 4, 5, 6, 10]
-
-
-def head() -> nn.Linear:
-    torch.manual_seed(1)
-    return nn.Linear(HIDDEN, VOCABULARY, bias=False).requires_grad_(False)
+from tunesmith.tune.batches import Step
+from tunesmith.tune.objective import TERMS
 
 
-def hidden() -> Tensor:
-    return torch.randn(POSITIONS, HIDDEN, generator=torch.Generator().manual_seed(2), requires_grad=True)
+@pytest.fixture(params=TERMS.names())
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    """A term at work on a tiny model, with a step of rows of the kind that it reads."""
+    return CASES[request.param](tmp_path)
 
 
-def targets() -> Tensor:
-    return torch.arange(POSITIONS) % VOCABULARY
+def gradient(case: Case, micro_tokens: int) -> tuple[float, dict[str, Tensor]]:
+    """The term's value in the step and its gradient, cut into micro-batches of so many tokens."""
+    for weight in case.weights.values():
+        weight.grad = None
+    total = 0.0
+    step, batches = case.plan.work(0, micro_tokens)
+    for batch in batches:
+        value = case.term.value(case.forward.predictions(batch), step)
+        if value is not None:
+            total += float(value.detach())
+            if value.requires_grad:
+                torch.autograd.backward(value)
+    penalty = case.term.penalty()
+    if penalty is not None:
+        total += float(penalty.detach())
+        torch.autograd.backward(penalty)
+    return total, {name: w.grad.clone() for name, w in case.weights.items() if w.grad is not None}
 
 
-def predictions(states: Tensor, places: list[int]) -> Predictions:
-    return Predictions(states[places], targets()[places], head())
+def apart(left: dict[str, Tensor], right: dict[str, Tensor]) -> float:
+    """The largest difference of two gradients, as a share of the largest number in them."""
+    scale = max(float(grad.abs().max()) for grad in left.values())
+    return max(float((left[name] - right[name]).abs().max()) for name in left) / scale
 
 
-@pytest.mark.parametrize("name", TERMS.names())
-def test_untrained_positions_get_no_gradient_and_trained_ones_do(name: str) -> None:
-    states = hidden()
-    value: Any = TERMS.build(name).sum(predictions(states, TRAINED))
-    value.backward()
-    assert states.grad is not None
-    touched = states.grad.abs().sum(1) > 0
-    assert touched.nonzero().flatten().tolist() == TRAINED
+def test_the_value_of_a_step_does_not_depend_on_how_it_is_cut(case: Case) -> None:
+    whole, grads = gradient(case, 100_000)
+    parts, grads_of_parts = gradient(case, 1)
+    assert parts == pytest.approx(whole, rel=1e-4, abs=1e-6)
+    assert grads.keys() == grads_of_parts.keys() and grads
+    assert apart(grads, grads_of_parts) < 1e-3
 
 
-@pytest.mark.parametrize("name", TERMS.names())
-def test_the_sum_of_parts_is_the_sum_of_the_whole(name: str) -> None:
-    term, states = TERMS.build(name), hidden()
-    whole = term.sum(predictions(states, TRAINED))
-    parts = term.sum(predictions(states, TRAINED[:2])) + term.sum(predictions(states, TRAINED[2:]))
-    torch.testing.assert_close(whole, parts)
+def test_the_gradient_is_that_of_the_value(case: Case) -> None:
+    """Against a difference quotient along the gradient: (L(w + h g) - L(w - h g)) / 2 h = |g|^2."""
+    _, grads = gradient(case, 100_000)
+    size = sum(float(grad.double().square().sum()) for grad in grads.values())
+    step = 1e-2 / size**0.5
+    ends = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for name, grad in grads.items():
+                case.weights[name] += sign * step * grad
+        ends.append(gradient(case, 100_000)[0])
+        with torch.no_grad():
+            for name, grad in grads.items():
+                case.weights[name] -= sign * step * grad
+    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(size, rel=0.05)
 
 
-@pytest.mark.parametrize("name", TERMS.names())
-def test_the_order_of_positions_does_not_matter(name: str) -> None:
-    term, states = TERMS.build(name), hidden()
-    torch.testing.assert_close(
-        term.sum(predictions(states, TRAINED)), term.sum(predictions(states, TRAINED[::-1])), rtol=1e-6, atol=1e-6
-    )
-
-
-@pytest.mark.parametrize("name", TERMS.names())
-def test_it_is_a_finite_float32_scalar_and_gives_the_same_twice(name: str) -> None:
-    term, states = TERMS.build(name), hidden()
-    first, second = (term.sum(predictions(states, TRAINED)) for _ in range(2))
+def test_it_is_a_finite_float32_scalar_and_gives_the_same_twice(case: Case) -> None:
+    step, [batch] = case.plan.work(0, 100_000)
+    values = [case.term.value(case.forward.predictions(batch), step) for _ in range(2)]
+    values = [case.term.penalty() if value is None else value for value in values]
+    first, second = values
+    assert first is not None and second is not None
     assert first.shape == () and first.dtype == torch.float32 and bool(torch.isfinite(first))
     assert torch.equal(first, second)
 
 
-@pytest.mark.parametrize("name", TERMS.names())
-def test_a_weight_scales_the_gradient_and_not_the_value_that_is_told(name: str) -> None:
-    grads = []
-    for weight in (1.0, 0.25):
-        states = hidden()
-        values = Objective.build([{"use": name, "weight": weight}]).backward(predictions(states, TRAINED), 5)
-        assert states.grad is not None
-        grads.append((states.grad, values[name]))
-    torch.testing.assert_close(grads[0][0] * 0.25, grads[1][0])
-    assert grads[0][1] == grads[1][1]
+def test_rows_of_other_parts_do_not_change_it(case: Case) -> None:
+    """The same step with every row renamed to a part that no term reads: the term reads nothing, or weights only."""
+    _, [batch] = case.plan.work(0, 100_000)
+    others: tuple[Any, ...] = tuple(replace(row, part="nobody's") for row in batch.items)
+    predictions = case.forward.predictions(replace(batch, items=others, rows=tuple(-1 for _ in others)))
+    assert case.term.value(predictions, Step(0, 1, others)) is None
+
+
+def test_the_state_can_be_taken_away_and_put_back(case: Case) -> None:
+    before = {name: tensor.clone() for name, tensor in case.term.tensors().items()}
+    case.term.restore(before)
+    after = case.term.tensors()
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("name", TERMS.names())
 def test_every_term_says_what_it_is(name: str) -> None:
     assert TERMS.about(name).endswith(".")
+
+
+@pytest.mark.parametrize("name", TERMS.names())
+def test_every_term_has_a_case_here(name: str) -> None:
+    assert name in CASES, f"write a case for {name} into tests/laws/term_cases.py"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tune_fakes import context_of, some_rows, spec, tiny_base
+from tune_fakes import context_of, job_of, some_rows, spec, tiny_base
 
 from tunesmith.core.events import Event
 from tunesmith.models.load import load_model
 from tunesmith.tune.batches import Plan, Row, make_batch, micro_batch_numbers, order, shared_prefix
-from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.checkpoint import Keeper, Saved
 from tunesmith.tune.forward import PackedForward, PlainForward, choose_forward
-from tunesmith.tune.loop import Seams, TrainingDiverged, mean_loss, train
+from tunesmith.tune.incidents import TrainingDiverged
+from tunesmith.tune.loop import Seams, mean_loss, train
 from tunesmith.tune.objective import Objective, Predictions
-from tunesmith.tune.optimise import learning_rate_share, trained_weights
+from tunesmith.tune.optimise import adamw, learning_rate_share, state_tensors, trained_weights
 from tunesmith.tune.rules import STRATEGIES
 
 LORA = {"use": "lora", "rank": 4, "alpha": 8, "upper": 0.5}
@@ -42,18 +44,18 @@ def seams_of(model: Any, plan: Plan, folder: Path, heard: list[Event] | None = N
     assert why == ""
     context = context_of(folder, heard)
     keeper = Keeper(context.scratch / "steps", lambda _: None)
-    values: dict[str, Any] = {"forward": forward, "objective": Objective.build(spec().objective), **fields}
+    objective = Objective.build(spec().objective, job_of(model, forward, plan, folder))
+    values: dict[str, Any] = {"forward": forward, "objective": objective, **fields}
     return Seams(spec=spec(), plan=plan, keeper=keeper, events=context.events, **values)
 
 
-def gradients(model: Any, plan: Plan) -> dict[str, torch.Tensor]:
+def gradients(model: Any, plan: Plan, folder: Path) -> dict[str, torch.Tensor]:
     model.zero_grad()
     forward, _ = choose_forward(model, plan.rows)
-    objective = Objective.build(spec().objective)
-    batches = plan.batches(0)
-    tokens = sum(len(batch.targets) for batch in batches)
+    objective = Objective.build(spec().objective, job_of(model, forward, plan, folder))
+    step, batches = plan.work(0)
     for batch in batches:
-        objective.backward(forward.predictions(batch), tokens)
+        objective.backward(forward.predictions(batch), step)
     return {name: weight.grad.clone() for name, weight in trained_weights(model).items() if weight.grad is not None}
 
 
@@ -62,9 +64,9 @@ def test_the_gradient_of_a_step_does_not_depend_on_how_it_is_cut_into_micro_batc
     architecture: str, tmp_path: Path
 ) -> None:
     model, rows = adapted(tmp_path, architecture), some_rows(8)
-    whole = gradients(model, plan_of(rows, rows_per_step=8, micro_tokens=10_000))
-    parts = gradients(model, plan_of(rows, rows_per_step=8, micro_tokens=30))
-    assert len(plan_of(rows, rows_per_step=8, micro_tokens=30).batches(0)) > 2
+    whole = gradients(model, plan_of(rows, rows_per_step=8, micro_tokens=10_000), tmp_path)
+    parts = gradients(model, plan_of(rows, rows_per_step=8, micro_tokens=30), tmp_path)
+    assert len(plan_of(rows, rows_per_step=8, micro_tokens=30).work(0)[1]) > 2
     assert whole.keys() == parts.keys() == trained_weights(model).keys()
     scale = max(float(grad.abs().max()) for grad in whole.values())
     for name, grad in whole.items():
@@ -74,7 +76,7 @@ def test_the_gradient_of_a_step_does_not_depend_on_how_it_is_cut_into_micro_batc
 def test_packed_and_plain_forward_give_the_same_loss(tmp_path: Path) -> None:
     model, rows = adapted(tmp_path), some_rows(6)
     batch = make_batch(rows, range(6), shared_prefix(rows))
-    plain = mean_loss(PlainForward(model, rows), [batch], model)
+    plain = mean_loss(PlainForward(model), [batch], model)
     forward, _ = choose_forward(model, rows)
     assert isinstance(forward, PackedForward)
     assert mean_loss(forward, [batch], model) == pytest.approx(plain, rel=1e-5)
@@ -133,39 +135,130 @@ def test_the_shared_prefix_ends_before_trained_tokens_and_leaves_each_row_someth
 
 
 class Poison:
-    """A forward that makes the hidden states of one micro-batch not a number."""
+    """A forward that makes the hidden states of chosen steps not a number."""
 
     name = "poisoned"
 
-    def __init__(self, forward: Any, at: int) -> None:
-        self.forward, self.left = forward, at
+    def __init__(self, forward: Any, plan: Plan, *steps: int) -> None:
+        self.forward, self.bad = forward, [frozenset(plan.numbers(step)) for step in steps]
 
     def predictions(self, batch: Any) -> Predictions:
         made: Predictions = self.forward.predictions(batch)
-        self.left -= 1
-        return Predictions(made.hidden_ND * float("nan"), made.targets_N, made.head) if self.left < 0 else made
+        bad = any(frozenset(batch.rows) <= rows for rows in self.bad)
+        return replace(made, states_TD=made.states_TD * float("nan")) if bad else made
 
 
-def test_a_loss_that_is_not_a_number_stops_before_the_update_and_names_step_and_rows(tmp_path: Path) -> None:
-    rows = some_rows(8)
-    model, plan = adapted(tmp_path), plan_of(rows, micro_tokens=10_000)
+def trained(model: Any) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in trained_weights(model).items()}
+
+
+def test_a_batch_that_is_not_finite_is_named_and_set_aside_as_if_it_had_never_been(tmp_path: Path) -> None:
+    """The other run is told beforehand to leave step 2 out; both end with the same weights, bit for bit."""
+    rows, ends = some_rows(16), []
+    for name, poisoned in (("poisoned", True), ("spared", False)):
+        heard: list[Event] = []
+        model, plan = adapted(tmp_path / name), plan_of(rows, epochs=1)
+        seams = seams_of(model, plan, tmp_path / name, heard)
+        if poisoned:
+            seams = replace(seams, forward=Poison(seams.forward, plan, 1))
+        else:
+            seams.keeper.save(0, told_to_spare(model, seams, 1))
+        outcome = train(model, seams)
+        ends.append(trained(model))
+        assert [point.get("set_aside", "") != "" for point in outcome.points] == [False, True, False, False]
+        if poisoned:
+            [incident] = [event for event in heard if event.kind == "incident"]
+            assert "loss of step 2 is nan" in incident.message
+            assert sorted(incident.data["rows"]) == sorted(rows[number].id for number in plan.numbers(1))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def told_to_spare(model: Any, seams: Seams, step: int) -> Saved:
+    """The state before the first step, of a run that leaves `step` out."""
+    torch.manual_seed(seams.plan.seed)
+    weights = trained_weights(model)
+    optimiser = adamw(weights, learning_rate=0.01, weight_decay=0.0)
+    state = {"points": [], "seconds": 0.0, "micro_tokens": None, "rewinds": 0, "set_aside": {str(step): "asked"}}
+    return Saved(state_tensors(weights, optimiser), state)
+
+
+def test_nothing_but_bad_batches_is_a_training_that_diverged(tmp_path: Path) -> None:
+    model, plan = adapted(tmp_path), plan_of(some_rows(32), epochs=1)
+    before = trained(model)
     seams = seams_of(model, plan, tmp_path)
-    poisoned = Seams(**{**vars(seams), "forward": Poison(seams.forward, at=1)})
-    with pytest.raises(TrainingDiverged, match="loss of step 2 is nan") as caught:
-        train(model, poisoned)
-    assert all(rows[number].id in str(caught.value) for number in plan.numbers(1))
-    after = {name: weight.detach().clone() for name, weight in trained_weights(model).items()}
-    assert all(bool(torch.isfinite(weight).all()) for weight in after.values())
+    with pytest.raises(TrainingDiverged, match=r"loss of step 3 is nan.* 3 steps were set aside"):
+        train(model, replace(seams, forward=Poison(seams.forward, plan, *range(8))))
+    assert all(torch.equal(weight, before[name]) for name, weight in trained(model).items())
 
 
-def test_a_gradient_that_is_not_finite_stops_before_the_update(tmp_path: Path) -> None:
-    model, plan = adapted(tmp_path), plan_of(some_rows(8))
-    name, weight = next(iter(trained_weights(model).items()))
+def test_a_gradient_that_is_not_finite_is_set_aside_before_the_update(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    model, plan = adapted(tmp_path), plan_of(some_rows(8), epochs=1)
+    before = trained(model)
+    weight = next(iter(trained_weights(model).values()))
     weight.register_hook(lambda grad: grad * float("inf"))  # type: ignore[no-untyped-call]
-    before = weight.detach().clone()
-    with pytest.raises(TrainingDiverged, match="gradient of step 1"):
-        train(model, seams_of(model, plan, tmp_path))
-    assert torch.equal(weight, before), name
+    outcome = train(model, seams_of(model, plan, tmp_path, heard))
+    assert all("gradient of step" in point["set_aside"] for point in outcome.points) and len(outcome.points) == 2
+    assert all(torch.equal(after, before[name]) for name, after in trained(model).items())
+
+
+class Jump:
+    """A forward whose logits are wild whenever the weights have taken the update of step `after`."""
+
+    name = "jumping"
+
+    def __init__(self, forward: Any, plan: Plan, *, after: int) -> None:
+        self.forward, self.rows, self.seen = forward, frozenset(plan.numbers(after)), False
+
+    def predictions(self, batch: Any) -> Predictions:
+        made: Predictions = self.forward.predictions(batch)
+        mine = frozenset(batch.rows) <= self.rows
+        wild = self.seen and not mine
+        self.seen = mine
+        return replace(made, states_TD=made.states_TD * 300.0) if wild else made
+
+
+def test_a_spike_takes_the_run_back_to_before_the_update_that_caused_it(tmp_path: Path) -> None:
+    """Steps 7 and 8 (counted from 1) are set aside: the update of step 7 made the loss of step 8 jump."""
+    heard: list[Event] = []
+    model, plan = adapted(tmp_path), plan_of(some_rows(40), epochs=1, micro_tokens=10_000)
+    seams = seams_of(model, plan, tmp_path, heard)
+    outcome = train(model, replace(seams, forward=Jump(seams.forward, plan, after=6)))
+    assert [point["step"] for point in outcome.points if "set_aside" in point] == [7, 8]
+    assert outcome.rewinds == 1 and len(outcome.points) == 10
+    [incident] = [event for event in heard if event.kind == "incident"]
+    assert "loss of step 8 jumped" in incident.message and incident.data["back_to"] == 6
+
+
+def test_out_of_memory_halves_the_micro_batch_and_keeps_the_step(tmp_path: Path) -> None:
+    """A memory of 45 tokens: micro-batches of 10,000 become of 26 and fit; the gradients of a step are the same."""
+    ends = []
+    for name, memory in (("small", 45), ("large", 10**6)):
+        heard: list[Event] = []
+        model, plan = adapted(tmp_path / name), plan_of(some_rows(8), epochs=1, micro_tokens=10_000)
+        seams = seams_of(model, plan, tmp_path / name, heard)
+        outcome = train(model, replace(seams, forward=Memory(seams.forward, memory)))
+        ends.append((trained(model), [point["loss"] for point in outcome.points]))
+        told = [event.data["micro_tokens"] for event in heard if event.kind == "incident"]
+        assert (len(told) >= 1 and told[-1] <= 45) if name == "small" else not told
+    assert ends[0][1] == pytest.approx(ends[1][1], rel=1e-5)
+    for name, weight in ends[0][0].items():
+        torch.testing.assert_close(weight, ends[1][0][name], rtol=1e-3, atol=1e-5)
+
+
+class Memory:
+    """A forward that has room for so many tokens."""
+
+    name = "small"
+
+    def __init__(self, forward: Any, tokens: int) -> None:
+        self.forward, self.tokens = forward, tokens
+
+    def predictions(self, batch: Any) -> Predictions:
+        if batch.ids.shape[1] > self.tokens:
+            raise torch.OutOfMemoryError("no room")
+        made: Predictions = self.forward.predictions(batch)
+        return made
 
 
 def test_a_full_disk_is_told_and_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +272,7 @@ def test_a_full_disk_is_told_and_training_goes_on(tmp_path: Path, monkeypatch: p
     outcome = train(model, seams_of(model, plan, tmp_path, heard))
     warnings = [event.message for event in heard if event.kind == "warning"]
     assert len(outcome.points) == plan.steps == 4
-    assert len(warnings) == 2 and "step 2 could not be written" in warnings[0] and "No space left" in warnings[0]
+    assert len(warnings) == 1 and "step 0 could not be written" in warnings[0] and "No space left" in warnings[0]
 
 
 def test_progress_tells_rate_and_time_left_and_metrics_tell_the_curve(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from tune_fakes import context_of, profile, some_rows, spec, tiny_base, tokens_of
+from tune_fakes import context_of, profile, snapshot_of, some_rows, spec, tiny_base, tokens_of
 
 from tunesmith.core.errors import UserError
 from tunesmith.core.ids import digest_file
@@ -22,7 +22,9 @@ from tunesmith.tune.export import merge
 def trained(tmp_path: Path, base: Base, name: str = "a", **settings: Any) -> Checkpoint:
     tokens = tokens_of(tmp_path / "tokens", some_rows(10), some_rows(3, seed=1))
     context = context_of(tmp_path / name)
-    made = stage.run(spec(**settings), base=base, profile=profile(), tokens=tokens, context=context)
+    made = stage.run(
+        spec(**settings), base=base, profile=profile(), snapshot=snapshot_of(), tokens=tokens, context=context
+    )
     return made.model_copy(update={"folder": context.out})
 
 
@@ -55,7 +57,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: 
     files = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         context = context_of(tmp_path / name, seed=seed)
-        stage.run(spec(), base=base, profile=profile(), tokens=tokens, context=context)
+        stage.run(spec(), base=base, profile=profile(), snapshot=snapshot_of(), tokens=tokens, context=context)
         adapter = context.out / "adapter"
         files.append({f.name: digest_file(f) for f in sorted(adapter.iterdir())})
     assert files[0].keys() == {"adapter_config.json", "adapter_model.safetensors"}
@@ -91,4 +93,11 @@ def test_activation_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> 
 def test_no_trained_row_is_told_as_the_users_to_mend(tmp_path: Path) -> None:
     tokens = tokens_of(tmp_path / "tokens", [])
     with pytest.raises(UserError, match="nothing-to-train"):
-        stage.run(spec(), base=tiny_base(tmp_path), profile=profile(), tokens=tokens, context=context_of(tmp_path))
+        stage.run(
+            spec(),
+            base=tiny_base(tmp_path),
+            profile=profile(),
+            snapshot=snapshot_of(),
+            tokens=tokens,
+            context=context_of(tmp_path),
+        )

@@ -61,7 +61,7 @@ def kill_inside_writing(at: int) -> None:
 
 
 def main(job: Path, out: Path, kill_at: int | None) -> None:
-    from tune_fakes import base_of, context_of, profile, spec, tokens_of
+    from tune_fakes import base_of, context_of, profile, snapshot_of, spec, tokens_of
 
     from tunesmith.core.ids import digest_file
     from tunesmith.tune import stage
@@ -75,7 +75,12 @@ def main(job: Path, out: Path, kill_at: int | None) -> None:
     if kill_at is not None:
         kill_inside_writing(kill_at)
     made = stage.run(
-        spec(**told["spec"]), base=base_of(Path(told["base"])), profile=profile(), tokens=tokens, context=context
+        spec(**told["spec"]),
+        base=base_of(Path(told["base"])),
+        profile=profile(),
+        snapshot=snapshot_of(),
+        tokens=tokens,
+        context=context,
     )
     curve = [json.loads(line) for line in (context.out / "curves.jsonl").read_text().splitlines()]
     result = {

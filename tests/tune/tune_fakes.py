@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 
 from fakes import tiny_model_folder
 from tunesmith.core.events import Event, Events
+from tunesmith.core.examples import write_examples
 from tunesmith.core.protocols import Context
-from tunesmith.core.types import Base, Profile, Tokens
-from tunesmith.tune.batches import Row, shared_prefix
+from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
+from tunesmith.tune.batches import Row, cut_batches, shared_prefix
+from tunesmith.tune.objective import Job
 from tunesmith.tune.spec import TuneSpec
 
 PREFIX = [5, 9, 3, 17, 40, 2]
@@ -67,6 +69,32 @@ def tiny_base(tmp_path: Path, architecture: str = "llama", **size: Any) -> Base:
     return base_of(tiny_model_folder(tmp_path, architecture, **{"num_hidden_layers": 4, **size}))
 
 
+def job_of(model: Any, forward: Any, plan: Any, folder: Path, **fields: Any) -> Job:
+    """What terms are bound with, in a folder of a test."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values: dict[str, Any] = {
+        "model": model,
+        "forward": forward,
+        "rows": plan.rows,
+        "batches": lambda numbers: cut_batches(plan.rows, numbers, plan.prefix, plan.micro_tokens),
+        "folder": folder,
+        "events": Events(),
+        "seed": plan.seed,
+        "examples": dict,
+        "scorer": lambda _: None,
+        "base_path": folder,
+        **fields,
+    }
+    return Job(**values)
+
+
+def snapshot_of(folder: Path | None = None, examples: Sequence[Example] = ()) -> Snapshot:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_examples(folder / "examples.parquet", examples)
+    return Snapshot(rows_in=len(examples), kept=len(examples), folder=folder)
+
+
 def profile() -> Profile:
     return Profile(problem="test", task="generation")
 
@@ -75,11 +103,18 @@ def tokens_of(folder: Path, train: Sequence[Row], valid: Sequence[Row] = ()) -> 
     """A Tokens artifact whose rows.parquet has exactly these rows."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
-        {"id": row.id, "split": split, "ids": row.ids, "trained": [i in row.trained for i in range(len(row.ids))]}
+        {
+            "id": row.id,
+            "split": "general" if row.part == "general" else split,
+            "part": row.part,
+            "ids": row.ids,
+            "trained": [i in row.trained for i in range(len(row.ids))],
+        }
         for split, rows in (("train", train), ("valid", valid))
         for row in rows
     ]
-    whole = {"id": pa.string(), "split": pa.string(), "ids": pa.list_(pa.int32()), "trained": pa.list_(pa.bool_())}
+    text = {"id": pa.string(), "split": pa.string(), "part": pa.string()}
+    whole = {**text, "ids": pa.list_(pa.int32()), "trained": pa.list_(pa.bool_())}
     pq.write_table(pa.Table.from_pylist(lines, schema=pa.schema(whole)), folder / "rows.parquet")
     return Tokens(
         chat_template_hash="hash",

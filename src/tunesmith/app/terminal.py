@@ -74,7 +74,7 @@ def say(event: Event) -> str:
     if event.kind == "done":
         how = "unchanged" if event.data.get("reused") else f"{event.data['seconds']:.1f} s"
         return f"[bold]{event.stage:<10}[/] {how}  [dim]{event.message}[/]"
-    if event.kind == "warning":
+    if event.kind in ("warning", "incident"):
         return f"  [yellow]warning[/] {event.stage}: {_plain(event.message)}"
     if event.kind == "note":
         return f"  {event.stage}: {_plain(event.message)}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-Kind = Literal["stage", "progress", "metric", "note", "warning", "gate", "done"]
+Kind = Literal["stage", "progress", "metric", "note", "warning", "incident", "gate", "done"]
 Sink = Callable[["Event"], None]
 T = TypeVar("T")
 
@@ -26,7 +26,8 @@ class Event:
 
     Args:
         kind: `stage` a stage begins; `progress` work done so far; `metric` a point of a curve;
-            `note` something worth a line; `warning`; `gate` a verdict; `done` a stage ended.
+            `note` something worth a line; `warning`; `incident` a warning that goes into the ledger;
+            `gate` a verdict; `done` a stage ended.
         stage: name of the stage or command that speaks.
         message: one line for people.
         data: JSON values for programs. `progress` carries `done`, `total` (None if unknown) and `unit`;

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.events import Events
-from tunesmith.core.types import Answer, Base, Drop, Example, Expert, Likelihood, Measure, Message, Score
+from tunesmith.core.types import Answer, Base, Drop, Example, Expert, Likelihood, Measure, Message, Profile, Score
 
 Conversation = Sequence[Message]
 
@@ -92,6 +92,10 @@ class Executor(Protocol):
         ...
 
 
+def _no_scorer(*_: Any) -> Scorer:
+    raise LookupError("this context was made without scorers")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a stage may use besides its spec and inputs.
@@ -104,6 +108,7 @@ class Context:
         seed: the project's seed.
         run: id of this run of the stage.
         open: makes an answerer of a base or an expert; a context manager, so that its memory is freed.
+        scorer: makes a scorer of `{use: NAME, ...}` for a task with this profile; rewards in training are scorers.
     """
 
     root: Path
@@ -113,3 +118,4 @@ class Context:
     seed: int
     run: str
     open: Callable[[Base | Expert], AbstractContextManager[LikelihoodAnswerer]]
+    scorer: Callable[[Any, Profile], Scorer] = _no_scorer

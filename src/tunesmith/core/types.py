@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunesmith.core.ids import content_id
 
-Split = Literal["train", "valid", "test"]
+Split = Literal["train", "valid", "test", "general"]
 Role = Literal["system", "user", "assistant", "tool"]
 DataKind = Literal["structured", "semi_structured", "unstructured"]
 VerdictName = Literal["passed", "failed", "unknown"]
@@ -375,6 +375,8 @@ class Checkpoint(Artifact):
         seed: seed of data order and initial adapter weights.
         loss_first, loss_last: mean cross-entropy (nats per trained token) of the first and last tenth of the steps.
         valid_loss: the same on the validation split after training; None without one.
+        set_aside: steps that were left out because their loss or gradient was not finite, or jumped.
+        rewinds: how often a jump of the loss took the run back.
         chat_template_hash: digest of the template the rows were rendered with.
         seconds: wall time of training.
         tokens_per_second: non-pad tokens trained on, per second.
@@ -398,6 +400,8 @@ class Checkpoint(Artifact):
     loss_first: float
     loss_last: float
     valid_loss: float | None = None
+    set_aside: int = 0
+    rewinds: int = 0
     chat_template_hash: str
     seconds: float
     tokens_per_second: float

@@ -14,23 +14,28 @@ from tunesmith.evaluate.spec import SCORERS, EvaluateSpec
 
 
 def build_scorers(spec: EvaluateSpec, profile: Profile) -> dict[str, Scorer]:
-    """Every scorer that makes sense for the profile, those of the section with their own settings.
-
-    The profile's `labels` and `terms` are handed to scorers that have such a setting.
-    """
+    """Every scorer that makes sense for the profile, those of the section with their own settings."""
     uses: dict[str, dict[str, Any]] = {"exact_match": {}, "rouge": {}, "bleu": {}}
     if profile.labels:
         uses = {"label": {}, "exact_match": {}}
     if profile.terms:
         uses["terminology"] = {}
     uses |= {use.use: use.settings for use in spec.scorers}
+    return {name: scorer_of({"use": name, **settings}, profile) for name, settings in uses.items()}
+
+
+def scorer_of(use: Any, profile: Profile, *, where: str = "evaluate.scorers") -> Scorer:
+    """The scorer that `{use: NAME, ...}` describes; the profile's labels and terms are handed to one that takes them.
+
+    Raises:
+        UserError: unknown scorer or setting.
+    """
+    settings = {"use": use} if isinstance(use, str) else dict(use.model_dump() if hasattr(use, "model_dump") else use)
+    takes = inspect.signature(SCORERS.get(str(settings["use"]), where=where)).parameters
     given = {"labels": profile.labels, "terms": profile.terms}
-    built: dict[str, Scorer] = {}
-    for name, settings in uses.items():
-        takes = inspect.signature(SCORERS.get(name)).parameters
-        handed = {key: value for key, value in given.items() if key in takes}
-        built[name] = SCORERS.build({"use": name, **handed, **settings}, where="evaluate.scorers")
-    return built
+    handed = {key: value for key, value in given.items() if key in takes}
+    scorer: Scorer = SCORERS.build({**handed, **settings}, where=where)
+    return scorer
 
 
 def score_rows(

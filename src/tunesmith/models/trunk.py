@@ -35,18 +35,19 @@ class Trunk:
     Args:
         model: a causal LM of Transformers, with or without a PEFT adapter in it. Its attention is `tunesmith_packed`
             from now on (activation checkpointing runs layers again long after the call); `release` puts it back.
+        cut: False: the border is 0, wherever the lowest trained layer is.
 
     Raises:
         ValueError: the decoder has no list of layers called `layers`, or no final `norm`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, cut: bool = True) -> None:
         packing.register()
         self.model = base_model(model)
         self.decoder: Any = self.model.get_decoder()
         if not isinstance(getattr(self.decoder, "layers", None), nn.ModuleList) or not hasattr(self.decoder, "norm"):
             raise ValueError(f"{type(self.model).__name__} has no `layers` and `norm` that could be cut in two")
-        self.border = lowest_trained_layer(self.decoder)
+        self.border = lowest_trained_layer(self.decoder) if cut else 0
         self._attention = self.model.config._attn_implementation
         self.model.set_attn_implementation(packing.NAME)
         self.head: Callable[[Tensor], Tensor] = self.model.get_output_embeddings()

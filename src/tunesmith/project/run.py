@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tunesmith import __version__
 from tunesmith.core.errors import EXIT_GATE, EXIT_OUR_FAULT, EXIT_PASSED, GateStopped, TunesmithError
-from tunesmith.core.events import Events
+from tunesmith.core.events import Event, Events
 from tunesmith.core.ids import content_id
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Artifact, GateVerdict
@@ -116,7 +117,8 @@ class Runner:
         reused = artifact is not None
         if artifact is None:
             self.events.tell("stage", stage.name, run=run)
-            artifact = self._make(stage, run, inputs)
+            with self.events.heard_by(partial(self._incident, session)):
+                artifact = self._make(stage, run, inputs)
         else:
             self._warn_of_changes(stage, run)
             self.reused.append(stage.name)
@@ -143,6 +145,7 @@ class Runner:
         return content_id("run", body)
 
     def _make(self, stage: Stage, run: str, inputs: dict[str, Artifact]) -> Artifact:
+        from tunesmith.evaluate.scoring import scorer_of
         from tunesmith.reason.answerer import open_answerer
 
         spec = section_of(self.project.spec, stage)
@@ -156,6 +159,7 @@ class Runner:
                 seed=self.project.spec.seed,
                 run=run,
                 open=open_answerer,
+                scorer=scorer_of,
             )
             made: Artifact = stage.module.run(spec, context=context, **inputs)
             return made
@@ -190,6 +194,10 @@ class Runner:
         self._log("gate", session, verdict.model_dump(mode="json"))
         if verdict.lowered and verdict.verdict != "passed":
             self._log("override", session, {"gate": verdict.gate, "reason": verdict.lowered})
+
+    def _incident(self, session: str, event: Event) -> None:
+        if event.kind == "incident":
+            self._log("incident", session, {"stage": event.stage, "message": event.message, **event.data})
 
     def _end(self, session: str, exit_code: int, outcome: str) -> None:
         self.store.end(session, exit_code, outcome)

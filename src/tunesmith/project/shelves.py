@@ -9,6 +9,7 @@ SHELVES = (
     Shelf("cleaners", "tunesmith.data.clean"),
     Shelf("strategies", "tunesmith.tune.strategies"),
     Shelf("terms", "tunesmith.tune.terms"),
+    Shelf("weightings", "tunesmith.tune.weightings"),
     Shelf("paths", "tunesmith.reason.paths"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.types import Split
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.models.packing import Layout
+
+LEVELS = 10
+"""Levels of difficulty of a curriculum; inside a level the order is random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,16 @@ class Row:
         id: of the example.
         ids: its tokens, cut to the context.
         trained: places of the trained tokens, ascending; the first token of a row is never one.
+        part: which terms read it: `supervised`, `text` (continued pre-training), `rejected` (the worse answer of a
+            pair), `general` (what must not be forgotten), `sampled` (an answer that the model gave while training).
+        about: what a term must know of a `sampled` row.
     """
 
     id: str
     ids: tuple[int, ...]
     trained: tuple[int, ...]
+    part: str = "supervised"
+    about: Any = None
 
     @property
     def read(self) -> tuple[int, ...]:
@@ -40,32 +48,61 @@ class Batch:
     """Packed rows, ready for the model.
 
     Args:
-        rows: numbers of the rows.
+        rows: number of each row in the plan, in packed order; -1 for a row that was made while training.
+        items: the rows themselves.
         ids: [1, T] the packed sequence.
         layout: its borders.
         sources: [N] place in the packed sequence that predicts each trained token.
         targets: [N] the trained tokens.
+        row_of: [N] place in `rows` of the row that each trained token belongs to.
         tokens: tokens of the rows, each row counted in full.
     """
 
     rows: tuple[int, ...]
+    items: tuple[Row, ...]
     ids: Tensor
     layout: Layout
     sources: Tensor
     targets: Tensor
+    row_of: Tensor
     tokens: int
 
 
-def read_rows(path: Path, split: Split) -> list[Row]:
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step as a whole, however it is cut into micro-batches and spread over processes.
+
+    Args:
+        number: counted from 0.
+        steps: of the whole training.
+        items: all its rows.
+    """
+
+    number: int
+    steps: int
+    items: tuple[Row, ...]
+
+    def tokens(self, parts: Iterable[str]) -> int:
+        """Trained tokens of rows of these parts."""
+        wanted = frozenset(parts)
+        return sum(len(row.trained) for row in self.items if row.part in wanted)
+
+    def rows(self, parts: Iterable[str]) -> int:
+        """Number of rows of these parts."""
+        wanted = frozenset(parts)
+        return sum(row.part in wanted for row in self.items)
+
+
+def read_rows(path: Path, split: Split, parts: Iterable[str] = ("supervised",)) -> list[Row]:
     """The rows of one split of `rows.parquet` that have something to train, in the file's order."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, columns=["id", "ids", "trained"], filters=[("split", "=", split)])
+    table = pq.read_table(path, filters=[("split", "=", split), ("part", "in", list(parts))])
     rows = []
-    for line in table.to_pylist():
+    for line in table.select(["id", "ids", "trained", "part"]).to_pylist():
         places = tuple(place for place, trained in enumerate(line["trained"]) if trained and place > 0)
         if places:
-            rows.append(Row(line["id"], tuple(line["ids"]), places))
+            rows.append(Row(line["id"], tuple(line["ids"]), places, line["part"]))
     return rows
 
 
@@ -91,24 +128,31 @@ def begins_alike(row: Row, other: Row, prefix: int) -> bool:
 
 def make_batch(rows: Sequence[Row], numbers: Sequence[int], prefix: int) -> Batch:
     """Pack `rows[n] for n in numbers`, whose first `prefix` tokens are the same."""
+    return pack_rows([rows[number] for number in numbers], prefix, numbers=numbers)
+
+
+def pack_rows(chosen: Sequence[Row], prefix: int, *, numbers: Sequence[int] | None = None) -> Batch:
+    """Pack `chosen`, whose first `prefix` tokens are the same; without numbers they are rows of no plan."""
     import torch
 
     from tunesmith.models.packing import pack
 
-    chosen = [rows[number] for number in numbers]
     ids, layout = pack(chosen[0].ids[:prefix], [row.read[prefix:] for row in chosen])
-    sources, targets = [], []
-    for start, row in zip(layout.starts, chosen, strict=True):
+    sources, targets, row_of = [], [], []
+    for place_of_row, (start, row) in enumerate(zip(layout.starts, chosen, strict=True)):
         for place in row.trained:
             before = place - 1
             sources.append(before if before < prefix else start + before - prefix)
             targets.append(row.ids[place])
+            row_of.append(place_of_row)
     return Batch(
-        rows=tuple(numbers),
+        rows=tuple([-1] * len(chosen) if numbers is None else numbers),
+        items=tuple(chosen),
         ids=ids,
         layout=layout,
         sources=torch.tensor(sources),
         targets=torch.tensor(targets),
+        row_of=torch.tensor(row_of),
         tokens=sum(len(row.ids) for row in chosen),
     )
 
@@ -130,12 +174,17 @@ class Plan:
     inside a step are rows of similar length put into the same micro-batch. The last step of an epoch may be smaller.
 
     Args:
-        rows: the training rows.
-        rows_per_step: rows of one optimiser step.
-        epochs: passes over the data; the last may be a part of one.
+        rows: all rows that can be in a step.
+        rows_per_step: units of one optimiser step.
+        epochs: passes over the units; the last may be a part of one.
         prefix: shared prefix in tokens.
-        micro_tokens: most tokens of a micro-batch; a row that is longer is one of its own.
+        micro_tokens: most tokens of a micro-batch; a unit that is longer is one of its own.
         seed: of the order.
+        units: numbers of the rows that must stay in one micro-batch (the two answers of a pair); None: each row is a
+            unit of its own.
+        replayed: numbers of general rows, `replay_rows` of which go along with every step, in an order of their own.
+        replay_rows: see `replayed`.
+        difficulty: of each unit, for a curriculum from easy to hard; None: random order.
     """
 
     rows: Sequence[Row]
@@ -144,44 +193,90 @@ class Plan:
     prefix: int
     micro_tokens: int
     seed: int
+    units: Sequence[tuple[int, ...]] | None = None
+    replayed: Sequence[int] = ()
+    replay_rows: int = 0
+    difficulty: Sequence[float] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of units."""
+        return len(self.rows) if self.units is None else len(self.units)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of one pass over the rows."""
-        return -(-len(self.rows) // self.rows_per_step)
+        """Optimiser steps of one pass over the units."""
+        return -(-self.count // self.rows_per_step)
 
     @property
     def steps(self) -> int:
         """Optimiser steps of the whole training; at least one."""
         return max(1, round(self.epochs * self.steps_per_epoch))
 
-    def numbers(self, step: int) -> list[int]:
-        """Row numbers of step `step`, counted from 0."""
+    def chosen(self, step: int) -> list[tuple[int, ...]]:
+        """The units of step `step`, counted from 0, without what is replayed."""
         epoch, place = divmod(step, self.steps_per_epoch)
         start = place * self.rows_per_step
-        return order(len(self.rows), seed=self.seed, epoch=epoch)[start : start + self.rows_per_step]
+        numbers = self._order(epoch)[start : start + self.rows_per_step]
+        return [(number,) if self.units is None else tuple(self.units[number]) for number in numbers]
 
-    def batches(self, step: int) -> list[Batch]:
-        """The micro-batches of step `step`."""
-        return cut_batches(self.rows, self.numbers(step), self.prefix, self.micro_tokens)
+    def numbers(self, step: int) -> list[int]:
+        """Row numbers of step `step`, replayed rows last."""
+        own = [number for unit in self.chosen(step) for number in unit]
+        return own + self._replayed(step)
+
+    def work(self, step: int, micro_tokens: int | None = None) -> tuple[Step, list[Batch]]:
+        """Step `step` and its micro-batches, of at most `micro_tokens` tokens where that is given."""
+        units = [*self.chosen(step), *((number,) for number in self._replayed(step))]
+        cut = micro_batch_units(self.rows, units, self.prefix, micro_tokens or self.micro_tokens)
+        batches = [make_batch(self.rows, part, self.prefix) for part in cut]
+        items = tuple(self.rows[number] for unit in units for number in unit)
+        return Step(step, self.steps, items), batches
+
+    def _order(self, epoch: int) -> list[int]:
+        numbers = order(self.count, seed=self.seed, epoch=epoch)
+        if self.difficulty is None:
+            return numbers
+        ranked = sorted(range(self.count), key=lambda number: (self.difficulty[number], number))  # type: ignore[index]
+        level = {number: place * LEVELS // self.count for place, number in enumerate(ranked)}
+        return sorted(numbers, key=lambda number: level[number])  # stable: inside a level the order stays random
+
+    def _replayed(self, step: int) -> list[int]:
+        if not self.replayed:
+            return []
+        first, count = step * self.replay_rows, len(self.replayed)
+        places = range(first, first + self.replay_rows)
+        passes = {place // count for place in places}
+        orders = {number: order(count, seed=self.seed + 1, epoch=number) for number in passes}
+        return [self.replayed[orders[place // count][place % count]] for place in places]
 
 
 def cut_batches(rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int) -> list[Batch]:
-    """The rows with these numbers in packed batches; see `micro_batch_numbers`."""
+    """The rows with these numbers in packed batches; see `micro_batch_units`."""
     return [make_batch(rows, part, prefix) for part in micro_batch_numbers(rows, numbers, prefix, at_most_tokens)]
 
 
 def micro_batch_numbers(
     rows: Sequence[Row], numbers: Sequence[int], prefix: int, at_most_tokens: int
 ) -> list[list[int]]:
-    """`numbers` by length of row, in parts of at most `at_most_tokens` packed tokens, or of one longer row."""
+    """`micro_batch_units` for rows that may be parted."""
+    return micro_batch_units(rows, [(number,) for number in numbers], prefix, at_most_tokens)
+
+
+def micro_batch_units(
+    rows: Sequence[Row], units: Sequence[tuple[int, ...]], prefix: int, at_most_tokens: int
+) -> list[list[int]]:
+    """The rows of `units` by length, in parts of at most `at_most_tokens` packed tokens, or of one longer unit."""
     cut: list[list[int]] = []
     filled = 0
-    for number in sorted(numbers, key=lambda n: (len(rows[n].read), n)):
-        own = len(rows[number].read) - prefix
-        if not cut or filled + own > at_most_tokens:
+
+    def own(unit: tuple[int, ...]) -> int:
+        return sum(len(rows[number].read) - prefix for number in unit)
+
+    for unit in sorted(units, key=lambda unit: (own(unit), unit)):
+        if not cut or filled + own(unit) > at_most_tokens:
             cut.append([])
             filled = prefix
-        cut[-1].append(number)
-        filled += own
+        cut[-1].extend(unit)
+        filled += own(unit)
     return cut

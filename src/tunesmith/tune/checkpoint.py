@@ -58,15 +58,23 @@ class Keeper:
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def load(self) -> Saved | None:
-        """The newest checkpoint that is whole; None where there is none."""
+    def load(self, *, at_most: int | None = None) -> Saved | None:
+        """The newest checkpoint that is whole, of `at_most` steps where that is given; None where there is none."""
         files.sweep_temporary(self.folder)
         for folder in self._found():
+            if at_most is not None and int(folder.name.removeprefix("step-")) > at_most:
+                continue
             damage = _damage(folder)
             if damage is None:
                 return _read(folder)
             self.warn(f"checkpoint {folder.name} is damaged ({damage}); the one before it is used")
         return None
+
+    def forget(self, *, after: int) -> None:
+        """Remove the checkpoints of more than `after` steps: the run has gone back."""
+        for folder in self._found():
+            if int(folder.name.removeprefix("step-")) > after:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _found(self) -> list[Path]:
         """Checkpoint folders, newest first."""

@@ -50,9 +50,12 @@ class PackedForward:
         if self.trunk.border == 0:
             hidden = self.trunk.whole(batch.ids.to(device), batch.layout)
         else:
-            bottom = self.states(batch) if self.states else self.trunk.bottom(batch.ids.to(device), batch.layout)
+            kept = self.states is not None and min(batch.rows) >= 0
+            bottom = self.states(batch) if kept else self.trunk.bottom(batch.ids.to(device), batch.layout)  # type: ignore[misc]
             hidden = self.trunk.top(bottom.to(device), batch.layout)
-        return Predictions(hidden[0, batch.sources.to(device)], batch.targets.to(device), self.trunk.head)
+        layout = batch.layout
+        spans = tuple((start, start + own) for start, own in zip(layout.starts, layout.lengths, strict=True))
+        return Predictions(hidden[0], batch.sources.to(device), batch, spans, layout.prefix, self.trunk.head)
 
 
 @dataclass(frozen=True)
@@ -61,38 +64,46 @@ class PlainForward:
 
     Args:
         model: a causal LM of Transformers.
-        rows: the rows that batches count.
     """
 
     model: Any
-    rows: Sequence[Row]
     name: str = "plain"
 
     def predictions(self, batch: Batch) -> Predictions:
         """See `Forward`; the states are the logits themselves."""
         device = next(self.model.parameters()).device
-        parts = []
-        for number in batch.rows:
-            row = self.rows[number]
+        parts, sources, spans, start = [], [], [], 0
+        for row in batch.items:
             ids = torch.tensor([row.read], device=device)
-            logits = self.model(input_ids=ids, use_cache=False).logits[0]
-            parts.append(logits[[place - 1 for place in row.trained]])
-        return Predictions(torch.cat(parts), batch.targets.to(device), torch.nn.Identity())
+            parts.append(self.model(input_ids=ids, use_cache=False).logits[0])
+            sources += [start + place - 1 for place in row.trained]
+            spans.append((start, start + len(row.read)))
+            start += len(row.read)
+        places = torch.tensor(sources, device=device)
+        return Predictions(torch.cat(parts), places, batch, tuple(spans), 0, torch.nn.Identity())
 
 
-def choose_forward(model: Any, rows: Sequence[Row]) -> tuple[Forward, str]:
+def choose_forward(model: Any, rows: Sequence[Row], *, pack: bool = True, cut: bool = True) -> tuple[Forward, str]:
     """The fastest forward that gives the same logits as the model's own, tried on the shortest rows.
+
+    Args:
+        model: a causal LM of Transformers, with or without a PEFT adapter in it.
+        rows: rows that will be read.
+        pack: False: one row after the other, whatever the model allows.
+        cut: False: backward through all layers, the frozen bottom too.
 
     Returns:
         The forward, and in words why it is not the packed one ("" where it is).
     """
-    plain = PlainForward(base_model(model), rows)
+    plain = PlainForward(base_model(model))
+    if not pack:
+        return plain, ""
     numbers = sorted(range(len(rows)), key=lambda n: (len(rows[n].ids), n))[:PROBE_ROWS]
     batch = make_batch(rows, numbers, shared_prefix([rows[number] for number in numbers]))
     with torch.no_grad():
         wanted = plain.predictions(batch).hidden_ND.float()
         try:
-            trunk = Trunk(model)
+            trunk = Trunk(model, cut=cut)
         except (ValueError, AttributeError) as error:
             return plain, f"this architecture cannot be run packed: {error}"
         packed = PackedForward(trunk)

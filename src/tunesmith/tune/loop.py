@@ -1,4 +1,4 @@
-"""The one training loop. Its seams are arguments: plan of batches, forward, objective, keeper, evaluation."""
+"""The one training loop. Its seams are arguments: work of each step, forward, objective, keeper, evaluation."""
 
 from __future__ import annotations
 
@@ -7,28 +7,54 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
-from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.events import Events
-from tunesmith.tune.batches import Batch, Plan
+from tunesmith.tune.batches import Batch, Step
 from tunesmith.tune.checkpoint import Keeper, Saved
 from tunesmith.tune.forward import Forward
-from tunesmith.tune.objective import Objective
-from tunesmith.tune.optimise import adamw, learning_rate_share, restore_tensors, state_tensors, trained_weights
+from tunesmith.tune.incidents import MOST_REWINDS, NotFinite, SetAside, is_spike
+from tunesmith.tune.objective import Companion, Objective
+from tunesmith.tune.optimise import (
+    adamw,
+    learning_rate_share,
+    random_state,
+    restore_random,
+    restore_tensors,
+    state_tensors,
+    trained_weights,
+)
 from tunesmith.tune.spec import TuneSpec
 
 STAGE = "tune"
 Point = dict[str, Any]
 
 
-class TrainingDiverged(UserError):
-    """Loss or gradient is not a finite number; the weights are still those before the step."""
+class Work(Protocol):
+    """What there is to do: `batches.Plan`, or something that makes rows while the training goes on."""
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of one pass."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of everything that is random."""
+        ...
+
+    def work(self, step: int, micro_tokens: int | None = None) -> tuple[Step, list[Batch]]:
+        """Step `step` and its micro-batches, of at most `micro_tokens` tokens where that is given."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,29 +63,42 @@ class Seams:
 
     Args:
         spec: the section `tune` with every `auto` filled.
-        plan: which rows belong to which step.
+        plan: what there is to do.
         forward: makes predictions of a micro-batch.
         objective: what is minimised.
         keeper: where step checkpoints go.
         events: who is told.
         evaluate: mean loss on the validation rows in nats per trained token; None: there are none.
+        companions: what else has a state: a strategy that moves, a sampler. Their penalties count in full.
+        rate_of: weight name -> factor on the learning rate.
+        phase: name of this part of the training; "" where there is only one.
     """
 
     spec: TuneSpec
-    plan: Plan
+    plan: Work
     forward: Forward
     objective: Objective
     keeper: Keeper
     events: Events
     evaluate: Callable[[], float] | None = None
+    companions: Mapping[str, Companion] = field(default_factory=dict)
+    rate_of: Callable[[str], float] = lambda _: 1.0
+    phase: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The curve, one point per step, and the time spent on all steps, those before an interruption included."""
+    """The curve, one point per step, and the time spent on all steps, those before an interruption included.
+
+    Args:
+        points: of every step; one that was set aside has `set_aside`, the reason, instead of figures.
+        seconds: spent.
+        rewinds: how often a loss spike was rewound.
+    """
 
     points: list[Point]
     seconds: float
+    rewinds: int = 0
 
 
 def train(model: Any, seams: Seams) -> Outcome:
@@ -68,93 +107,207 @@ def train(model: Any, seams: Seams) -> Outcome:
     The run that was interrupted and resumed is bitwise the run that was not: same weights, same curve (but for
     `tokens_per_second`). Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt.
 
+    A step whose loss or gradient is not finite is set aside before anything is updated, and the run goes on as if it
+    had been told so from the start. A spike of the loss takes the run back to before the step that caused it.
+
     Raises:
-        TrainingDiverged: NaN or infinity in a loss or gradient; names step and rows, before anything is updated.
+        TrainingDiverged: too many steps had to be set aside; the weights are those before the last of them.
         KeyboardInterrupt: after the checkpoint.
     """
-    spec, plan = seams.spec, seams.plan
-    weights = trained_weights(model)
-    optimiser = adamw(weights, learning_rate=float(spec.learning_rate), weight_decay=spec.weight_decay)
-    points, before = _resume(seams, weights, optimiser)
-    started = time.monotonic() - before
-    due = _due(spec.checkpoint_every)
+    run = _Run(model, seams)
+    due = _due(seams.spec.checkpoint_every)
     with _interruptible() as stop:
-        for step in range(len(points), plan.steps):
-            began = time.monotonic()
-            share = learning_rate_share(step, plan.steps, warmup=spec.warmup, schedule=spec.schedule)
-            for group in optimiser.param_groups:
-                group["lr"] = float(spec.learning_rate) * share
-            optimiser.zero_grad(set_to_none=True)
-
-            batches = plan.batches(step)
-            tokens = sum(len(batch.targets) for batch in batches)
-            terms = dict.fromkeys((name for name, _, _ in seams.objective.terms), 0.0)
-            for batch in batches:
-                values = seams.objective.backward(seams.forward.predictions(batch), tokens)
-                _check("loss", seams.objective.total(values), step, [batch], plan)
-                terms = {name: terms[name] + values[name] for name in terms}
-            norm = float(torch.nn.utils.clip_grad_norm_(weights.values(), spec.clip_norm))
-            _check("gradient", norm, step, batches, plan)
-            optimiser.step()
-
-            point: Point = {"step": step + 1, "epoch": (step + 1) / plan.steps_per_epoch}
-            point |= {"loss": seams.objective.total(terms), **terms}
-            point |= {"learning_rate": optimiser.param_groups[0]["lr"], "gradient_norm": norm, "trained_tokens": tokens}
-            last = step + 1 == plan.steps
-            if seams.evaluate and (last or (step + 1) % plan.steps_per_epoch == 0):
-                point["valid_loss"] = seams.evaluate()
-            point["tokens_per_second"] = sum(batch.tokens for batch in batches) / (time.monotonic() - began)
-            points.append(point)
-            _tell(seams, points, time.monotonic() - started)
-
-            if last or stop.is_set() or due(step):
-                state = {"points": points, "seconds": time.monotonic() - started}
-                _save(seams, step + 1, Saved(state_tensors(weights, optimiser), state))
+        while run.step < seams.plan.steps:
+            run.advance()
+            last = run.step == seams.plan.steps
+            if last or stop.is_set() or due(run.step - 1):
+                run.save()
             if stop.is_set() and not last:
                 raise KeyboardInterrupt
-    return Outcome(points, time.monotonic() - started)
+    return Outcome(run.points, run.seconds(), run.aside.rewinds)
 
 
-def _resume(seams: Seams, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> tuple[list[Point], float]:
-    """Put the newest checkpoint in force; its curve and its seconds, or an empty curve where there is none."""
-    saved = seams.keeper.load()
-    if saved is None:
-        torch.manual_seed(seams.plan.seed)  # dropout draws from it; a resumed run takes the state that was saved
-        return [], 0.0
-    restore_tensors(saved.tensors, weights, optimiser)
-    points = list(saved.state["points"])
-    seams.events.tell("note", STAGE, f"resumed after step {len(points)} of {seams.plan.steps}", step=len(points))
-    return points, float(saved.state["seconds"])
+class _Run:
+    """A training under way; `step` steps are done or set aside, one point each."""
+
+    def __init__(self, model: Any, seams: Seams) -> None:
+        self.seams, self.spec, self.plan = seams, seams.spec, seams.plan
+        self.weights = trained_weights(model)
+        self.optimiser = adamw(
+            self.weights,
+            learning_rate=float(self.spec.learning_rate),
+            weight_decay=self.spec.weight_decay,
+            rate_of=seams.rate_of,
+        )
+        self.companions = {**seams.objective.companions(), **seams.companions}
+        self.points: list[Point] = []
+        self.aside = SetAside(self.plan.steps)
+        self.micro_tokens: int | None = None
+        self.told_full = False
+        self.started = time.monotonic()
+        torch.manual_seed(self.plan.seed)  # dropout draws from it; a resumed run takes the state that was saved
+        saved = seams.keeper.load()
+        if saved is None:
+            self.save()  # the start: a spike in the first steps is rewound to it
+        else:
+            self._restore(saved)
+            self._told("note", f"resumed after step {self.step} of {self.plan.steps}", step=self.step)
+
+    @property
+    def step(self) -> int:
+        return len(self.points)
+
+    def seconds(self) -> float:
+        """Spent so far, interrupted runs included."""
+        return time.monotonic() - self.started
+
+    def advance(self) -> None:
+        """Take the next step, or set it aside, or go back."""
+        step, began, before = self.step, time.monotonic(), random_state()
+        if step in self.aside.steps:
+            self._append({"step": step + 1, "set_aside": self.aside.steps[step]}, began)
+            return
+        self._set_learning_rate(step)
+        self.optimiser.zero_grad(set_to_none=True)
+        try:
+            point = self._gradients(step)
+        except NotFinite as found:
+            restore_random(before)
+            self._set_aside(step, str(found), rows=found.rows)
+            return
+        except torch.OutOfMemoryError:
+            restore_random(before)
+            self._halve(step)
+            return
+        if self.aside.rewinds < MOST_REWINDS and is_spike(self.points, point):
+            self._rewind(step, point)
+            return
+        self.optimiser.step()
+        for companion in self.companions.values():
+            companion.after_step(step)
+        last = step + 1 == self.plan.steps
+        if self.seams.evaluate and (last or (step + 1) % self.plan.steps_per_epoch == 0):
+            point["valid_loss"] = self.seams.evaluate()
+        self._append(point, began)
+
+    def _gradients(self, step: int) -> Point:
+        """Forward and backward of all micro-batches; the point of the curve. Nothing is updated."""
+        objective = self.seams.objective
+        told, batches = self.plan.work(step, self.micro_tokens)
+        terms: dict[str, float] = {}
+        norms: dict[str, float] = {}
+        for batch in batches:
+            values, sizes = objective.backward(self.seams.forward.predictions(batch), told)
+            self._check("loss", objective.total(values, told), step, batch.items)
+            for name, value in values.items():
+                terms[name] = terms.get(name, 0.0) + value
+            for name, size in sizes.items():
+                norms[name] = norms.get(name, 0.0) + size
+        terms |= objective.penalties(told)
+        for companion in self.seams.companions.values():
+            penalty = companion.penalty()
+            if penalty is not None:
+                torch.autograd.backward(penalty)
+        norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.spec.clip_norm))
+        self._check("gradient", norm, step, told.items)
+        objective.weighting.learn(terms, {name: math.sqrt(size) for name, size in norms.items()})
+        point: Point = {"step": step + 1, "epoch": (step + 1) / self.plan.steps_per_epoch}
+        point |= {"loss": objective.total(terms, told), **{name: terms.get(name, 0.0) for name in objective.names}}
+        point |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "gradient_norm": norm}
+        return point | {"trained_tokens": sum(len(row.trained) for row in told.items), "tokens": _tokens(batches)}
+
+    def save(self) -> None:
+        """Write a checkpoint. A failing disk is told, once, and does not end the training: the older one stays."""
+        tensors = state_tensors(self.weights, self.optimiser)
+        for name, companion in self.companions.items():
+            tensors |= {f"companion/{name}/{key}": value for key, value in companion.tensors().items()}
+        state = {"points": self.points, "seconds": self.seconds(), "micro_tokens": self.micro_tokens}
+        try:
+            self.seams.keeper.save(self.step, Saved(tensors, {**state, **self.aside.state()}))
+            self.told_full = False
+        except OSError as error:
+            if not self.told_full:
+                message = f"the checkpoint after step {self.step} could not be written ({error}); training goes on"
+                self._told("warning", message, step=self.step)
+            self.told_full = True
+
+    def _restore(self, saved: Saved) -> None:
+        """Weights, optimiser, random state, companions and curve of a checkpoint."""
+        restore_tensors(saved.tensors, self.weights, self.optimiser)
+        for name, companion in self.companions.items():
+            start = f"companion/{name}/"
+            companion.restore(
+                {key[len(start) :]: value for key, value in saved.tensors.items() if key.startswith(start)}
+            )
+        self.points = list(saved.state["points"])
+        self.micro_tokens = saved.state["micro_tokens"]
+        self.aside.restore(saved.state)
+        self.started = time.monotonic() - float(saved.state["seconds"])
+
+    def _set_learning_rate(self, step: int) -> None:
+        share = learning_rate_share(step, self.plan.steps, warmup=self.spec.warmup, schedule=self.spec.schedule)
+        for group in self.optimiser.param_groups:
+            group["lr"] = float(self.spec.learning_rate) * share * group["factor"]
+
+    def _check(self, what: str, value: float, step: int, items: tuple[Any, ...]) -> None:
+        if not math.isfinite(value):
+            raise NotFinite(f"the {what} of step {step + 1} is {value}", [row.id for row in items])
+
+    def _set_aside(self, step: int, reason: str, rows: list[str]) -> None:
+        shown = ", ".join(rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+        message = f"{reason}, in rows {shown}; nothing was updated, the step is set aside"
+        self._told("incident", message, step=step + 1, reason=reason, rows=rows)
+        self.aside.add(step, reason, rows)
+
+    def _rewind(self, step: int, point: Point) -> None:
+        """Go back to before the step whose update made the loss jump; it and the step that shows it are set aside."""
+        seconds, aside = self.seconds(), self.aside.state()
+        reason = f"the loss of step {step + 1} jumped to {point['cross_entropy']:.3f}"
+        saved = self.seams.keeper.load(at_most=step - 1)
+        if saved is None:
+            restored = "there is no checkpoint to go back to"
+        else:
+            self._restore(saved)
+            self.seams.keeper.forget(after=self.step)
+            restored = f"went back to step {self.step}"
+        self.aside.restore(aside)
+        self.aside.rewound(step, reason, back=saved is not None)
+        self.started = time.monotonic() - seconds
+        message = f"{reason}; {restored}, {'steps' if saved else 'step'} " + (f"{step} and " if saved else "")
+        self._told("incident", f"{message}{step + 1} set aside", step=step + 1, reason=reason, back_to=self.step)
+
+    def _halve(self, step: int) -> None:
+        """Out of memory: smaller micro-batches, the same step."""
+        self.optimiser.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        batches = self.plan.work(step, self.micro_tokens)[1]
+        largest = max(batch.ids.shape[1] for batch in batches)
+        if all(len(batch.rows) == 1 for batch in batches):
+            raise torch.OutOfMemoryError(f"a single row of {largest} tokens does not fit into memory")
+        self.micro_tokens = largest // 2
+        message = f"out of memory in step {step + 1}: micro-batches of at most {self.micro_tokens} tokens from now on"
+        self._told("incident", message, step=step + 1, micro_tokens=self.micro_tokens)
+
+    def _append(self, point: Point, began: float) -> None:
+        if "loss" in point:
+            point["tokens_per_second"] = point["tokens"] / (time.monotonic() - began)
+        if self.seams.phase:
+            point["phase"] = self.seams.phase
+        self.points.append(point)
+        self._told("metric", **point)
+        more = f"loss {point['loss']:.3f}, {point['tokens_per_second']:,.0f} tokens/s" if "loss" in point else ""
+        done, steps = self.step, self.plan.steps
+        left = self.seconds() / done * (steps - done)
+        message = f"training: {self.seams.phase}" if self.seams.phase else "training"
+        self._told("progress", message, done=done, total=steps, unit="steps", more=more, seconds_left=left)
+
+    def _told(self, kind: Any, message: str = "", **data: Any) -> None:
+        self.seams.events.tell(kind, STAGE, message, **data)
 
 
-def _save(seams: Seams, step: int, saved: Saved) -> None:
-    """Write a checkpoint. A full or failing disk is told and does not end the training: the older one stays whole."""
-    try:
-        seams.keeper.save(step, saved)
-    except OSError as error:
-        message = f"the checkpoint after step {step} could not be written ({error}); training goes on"
-        seams.events.tell("warning", STAGE, message, step=step)
-
-
-def _check(what: str, value: float, step: int, batches: list[Batch], plan: Plan) -> None:
-    if math.isfinite(value):
-        return
-    rows = [plan.rows[number].id for batch in batches for number in batch.rows]
-    shown = ", ".join(rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
-    found = f"the {what} of step {step + 1} is {value}, in rows {shown}; nothing was updated"
-    hint = "lower tune.learning_rate, or look at these rows with `tunesmith data preview`"
-    raise TrainingDiverged(Problem("training-diverged", found, hint, "tune.learning_rate", value=str(value)))
-
-
-def _tell(seams: Seams, points: list[Point], seconds: float) -> None:
-    point, steps = points[-1], seams.plan.steps
-    seams.events.tell("metric", STAGE, **point)
-    rate = point["tokens_per_second"]
-    left = seconds / len(points) * (steps - len(points))
-    more = f"loss {point['loss']:.3f}, {rate:,.0f} tokens/s"
-    seams.events.tell(
-        "progress", STAGE, "training", done=len(points), total=steps, unit="steps", more=more, seconds_left=left
-    )
+def _tokens(batches: list[Batch]) -> int:
+    return sum(batch.tokens for batch in batches)
 
 
 def _due(every: str) -> Callable[[int], bool]:
@@ -198,17 +351,23 @@ def _interruptible() -> Iterator[threading.Event]:
 
 def mean_loss(forward: Forward, batches: list[Batch], model: Any) -> float:
     """Mean cross-entropy in nats per trained token over `batches`, dropout off, no gradient."""
-    from tunesmith.tune.terms.cross_entropy import CrossEntropy
+    from tunesmith.tune.kernels import chunked_cross_entropy
 
-    term, total = CrossEntropy(), 0.0
+    total = 0.0
     dropping = [module for module in model.modules() if module.training]
     for module in dropping:
         module.training = False
     try:
         with torch.no_grad():
             for batch in batches:
-                total += float(term.sum(forward.predictions(batch)))
+                made = forward.predictions(batch)
+                total += float(
+                    chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS)
+                )
     finally:
         for module in dropping:
             module.training = True
     return total / sum(len(batch.targets) for batch in batches)
+
+
+CHUNK_TOKENS = 1024

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 Schedule = Literal["linear", "cosine", "constant"]
+ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 
 def learning_rate_share(step: int, steps: int, *, warmup: float, schedule: Schedule) -> float:
@@ -31,9 +33,30 @@ def trained_weights(model: Any) -> dict[str, Tensor]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def adamw(weights: dict[str, Tensor], *, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) in PyTorch's fused form, betas 0.9 and 0.999."""
-    return torch.optim.AdamW(weights.values(), lr=learning_rate, weight_decay=weight_decay, fused=True)
+def adamw(
+    weights: dict[str, Tensor],
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    rate_of: Callable[[str], float] | None = None,
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) in PyTorch's fused form, betas 0.9 and 0.999.
+
+    Args:
+        weights: what is trained, by name.
+        learning_rate: the peak.
+        weight_decay: decoupled; weights with one axis (norms, biases) have none.
+        rate_of: weight name -> factor on the learning rate; each group of equal factors keeps it under `factor`.
+    """
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, weight in weights.items():
+        decay = weight_decay if weight.ndim > 1 else 0.0
+        groups.setdefault((rate_of(name) if rate_of else 1.0, decay), []).append(weight)
+    settings = [
+        {"params": parts, "lr": learning_rate * factor, "factor": factor, "weight_decay": decay}
+        for (factor, decay), parts in groups.items()
+    ]
+    return torch.optim.AdamW(settings, lr=learning_rate, fused=True)
 
 
 def state_tensors(weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -41,10 +64,7 @@ def state_tensors(weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) 
     tensors = {f"weight/{name}": weight.detach().clone() for name, weight in weights.items()}
     for name, weight in weights.items():
         tensors |= {f"{key}/{name}": value.detach().clone() for key, value in optimiser.state[weight].items()}
-    tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
-    return tensors
+    return tensors | {f"random/{name}": value for name, value in random_state().items()}
 
 
 def restore_tensors(tensors: dict[str, Tensor], weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
@@ -52,8 +72,22 @@ def restore_tensors(tensors: dict[str, Tensor], weights: dict[str, Tensor], opti
     for name, weight in weights.items():
         with torch.no_grad():
             weight.copy_(tensors[f"weight/{name}"])
-        keys = [key.partition("/")[0] for key in tensors if key.endswith(f"/{name}") and not key.startswith("weight/")]
-        optimiser.state[weight] = {key: tensors[f"{key}/{name}"].to(weight.device) for key in keys}
-    torch.set_rng_state(tensors["random/cpu"])
-    if "random/cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random/cuda"])
+        found = {key: tensors[f"{key}/{name}"] for key in ADAM_STATE if f"{key}/{name}" in tensors}
+        if found:
+            optimiser.state[weight] = {key: value.to(weight.device) for key, value in found.items()}
+        else:  # saved before the first step
+            optimiser.state.pop(weight, None)
+    restore_random({name: tensors[f"random/{name}"] for name in ("cpu", "cuda") if f"random/{name}" in tensors})
+
+
+def random_state() -> dict[str, Tensor]:
+    """Torch's global random states, by kind of device."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def restore_random(state: Mapping[str, Tensor]) -> None:
+    """Put back what `random_state` gave."""
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -28,6 +28,7 @@ class TokenRow:
         trained_cut: trained tokens among them.
         end_of_turn_ok: every trained turn still ends with its trained end-of-turn token.
         reasoning_lost: turns whose reasoning the template has no place for.
+        part: which terms of the objective read it; see `batches.Row`.
         problems: codes of what is wrong with the rendering (`tools-ignored`, `template-refused`, ...).
         why: the first problem in words.
     """
@@ -41,6 +42,7 @@ class TokenRow:
     trained_cut: int = 0
     end_of_turn_ok: bool = True
     reasoning_lost: int = 0
+    part: str = "supervised"
     problems: tuple[str, ...] = ()
     why: str = ""
 
@@ -62,19 +64,24 @@ def render_rows(chat: Chat, examples: Iterable[Example], context_tokens: int) ->
             continue
         try:
             rendered = chat.rows(example.messages, example.tools)
+            worse = chat.rows((*example.prompt, example.rejected), example.tools) if example.rejected else []
         except UserError as error:
             codes = tuple(problem.code for problem in error.problems)
             yield TokenRow(example.id, split, example.place, problems=codes, why=error.problems[0].message)
             continue
+        part = "general" if split == "general" else "supervised"
         for one in rendered:
-            yield _cut(one, example, split, context_tokens)
+            yield _cut(one, example, part, context_tokens)
+        for one in worse[-1:]:
+            yield _cut(one, example, "rejected", context_tokens)
 
 
-def _cut(rendered: Rendered, example: Example, split: Split, context_tokens: int) -> TokenRow:
+def _cut(rendered: Rendered, example: Example, part: str, context_tokens: int) -> TokenRow:
     lost = sum(rendered.trained[context_tokens:])
     return TokenRow(
         id=example.id,
-        split=split,
+        split=example.split or "train",
+        part=part,
         place=example.place,
         ids=tuple(rendered.ids[:context_tokens]),
         trained=tuple(rendered.trained[:context_tokens]),
@@ -105,7 +112,7 @@ def preview(chat: Chat, row: TokenRow) -> dict[str, Any]:
 
 
 def write_rows(path: Path, rows: Iterable[TokenRow]) -> None:
-    """All rows as Parquet: id, split, place, ids, trained, cut, trained_cut, end_of_turn_ok, reasoning_lost."""
+    """All rows as Parquet: id, split, part, place, ids, trained, cut, trained_cut, end_of_turn_ok, reasoning_lost."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,6 +120,7 @@ def write_rows(path: Path, rows: Iterable[TokenRow]) -> None:
         {
             "id": pa.string(),
             "split": pa.string(),
+            "part": pa.string(),
             "place": pa.string(),
             "ids": pa.list_(pa.int32()),
             "trained": pa.list_(pa.bool_()),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
 
 from tunesmith.core.errors import Problem
 from tunesmith.core.shelf import Shelf
+from tunesmith.core.spec import Use
 from tunesmith.tune.spec import TuneSpec
 
 STRATEGIES = Shelf("strategies", "tunesmith.tune.strategies")
@@ -76,17 +78,28 @@ def _choose(name: str, method: str, base_shape: BaseShape, rows: int) -> Choice:
 
 
 def problems(spec: TuneSpec) -> list[Problem]:
-    """Everything that is wrong with the strategy and the objective of `spec`."""
-    from tunesmith.tune.objective import TERMS
+    """Everything that is wrong with strategy, objective and weighting of `spec`, phases included."""
+    from tunesmith.tune.objective import WEIGHTINGS
 
     found = STRATEGIES.problems(spec.strategy, where="tune.strategy")
-    for number, use in enumerate(spec.objective):
-        where = f"tune.objective[{number}]"
+    found += WEIGHTINGS.problems(spec.weighting, where="tune.weighting")
+    found += _terms(spec.objective, "tune.objective")
+    for number, phase in enumerate(spec.phases):
+        found += _terms(phase.objective or (), f"tune.phases[{number}].objective")
+    return found
+
+
+def _terms(uses: Sequence[Use], where: str) -> list[Problem]:
+    from tunesmith.tune.objective import TERMS
+
+    found = []
+    for number, use in enumerate(uses):
+        place = f"{where}[{number}]"
         weight = use.settings.get("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
-            found.append(Problem("wrong-value", "a term's weight is a number above 0", "", f"{where}.weight"))
+            found.append(Problem("wrong-value", "a term's weight is a number above 0", "", f"{place}.weight"))
         settings = {name: value for name, value in use.model_dump().items() if name != "weight"}
-        found += TERMS.problems(settings, where=where)
+        found += TERMS.problems(settings, where=place)
     return found
 
 

@@ -22,6 +22,48 @@ class Limits(Section):
     )
 
 
+class Speed(Section):
+    """What is not computed twice, or not at all; every switch is there to be measured (`./dev bench`)."""
+
+    pack: bool = Field(True, description="all rows of a micro-batch in one sequence; off: one row after the other")
+    share_prefix: bool = Field(True, description="the prompt start that all rows share is computed once a micro-batch")
+    cut: bool = Field(True, description="no backward pass below the lowest trained layer's input")
+    states: Literal["exact", "bf16", "off"] = Field(
+        "exact",
+        description="states above a frozen bottom are computed once and kept on disk, exactly or in half the room",
+    )
+
+
+class Curriculum(Section):
+    """From easy to hard, and from being shown answers to being rewarded for one's own."""
+
+    order: Literal["random", "easy_to_hard"] = Field(
+        "random", description="easy_to_hard: rows by the base model's loss on them, in ten levels, each epoch"
+    )
+    supervised: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        (),
+        description="share of the supervised terms in equal parts of the training; the rewarded terms have the rest; "
+        "(): weights as the objective says",
+    )
+
+
+Rows = Literal["supervised", "text", "pairs", "prompts", "supervised_and_prompts"]
+
+
+class Phase(Section):
+    """One part of a training that has several; what is None is as `tune` says."""
+
+    rows: Rows = Field(
+        "supervised",
+        description="what is read: conversations, plain domain text with loss on every token, pairs of a better and a "
+        "worse answer, prompts that the model answers itself, or conversations and prompts together",
+    )
+    objective: tuple[Use, ...] | None = Field(None, min_length=1, description="weighted terms of the loss")
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="its peak")
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="passes over the rows")
+    rows_per_step: Annotated[int, Field(ge=1)] | None = Field(None, description="rows, pairs or prompts of one step")
+
+
 class TuneSpec(Section):
     """How the model is trained. `auto` is filled from the rule table, with its reason (`tunesmith plan`)."""
 
@@ -32,6 +74,14 @@ class TuneSpec(Section):
         default_factory=lambda: (Use.model_validate({"use": "cross_entropy", "weight": 1.0}),),
         min_length=1,
         description="weighted terms of the loss",
+    )
+    weighting: Use = Field(
+        default_factory=lambda: Use(use="fixed"),
+        description="how the weights of the terms move: fixed, uncertainty, gradnorm",
+    )
+    curriculum: Curriculum = Field(default_factory=Curriculum, description="the order of what is learnt")
+    phases: tuple[Phase, ...] = Field(
+        (), description="parts of the training, one after the other; (): one, of conversations"
     )
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Auto = Field(
         "auto", description="peak learning rate; auto: by strategy and model size"
@@ -67,6 +117,7 @@ class TuneSpec(Section):
         "60 s", pattern=r"^[1-9][0-9]* ?(s|steps?)$", description="how often a resumable checkpoint is written"
     )
     limits: Limits = Field(default_factory=Limits, description="what gate G2 lets pass")
+    speed: Speed = Field(default_factory=Speed, description="what is not computed twice; all on")
     reasoning: Literal["as_data"] = Field(
         "as_data", description="reasoning is trained exactly as the data has it: kept, absent or left empty"
     )

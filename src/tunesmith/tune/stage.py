@@ -1,4 +1,4 @@
-"""Tokens -> Checkpoint: load the base, put the strategy on it, train, save the adapter and the curve."""
+"""Tokens -> Checkpoint: load the base, put the strategy on it, train phase by phase, save weights and curve."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 from tunesmith.core import files
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
-from tunesmith.core.types import Base, Checkpoint, Profile, Tokens
+from tunesmith.core.types import Base, Checkpoint, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
 from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
-    from tunesmith.tune.batches import Plan, Row
-    from tunesmith.tune.forward import Forward
-    from tunesmith.tune.loop import Outcome, Seams
+    from tunesmith.tune.loop import Outcome
 
 NAME = "tune"
-VERSION = "1"
+VERSION = "2"
 
 _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
 
@@ -30,7 +28,9 @@ def check(spec: TuneSpec, root: Path) -> list[Problem]:
     return rules.problems(spec)
 
 
-def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context: Context) -> Checkpoint:
+def run(
+    spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, tokens: Tokens, context: Context
+) -> Checkpoint:
     """Train `base` on the training rows of `tokens`.
 
     Files: `adapter/` in PEFT's format, `curves.jsonl` (one point per step).
@@ -38,7 +38,8 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
     Args:
         spec: the section `tune`; every `auto` is filled from the rule table.
         base: the base model.
-        profile: not read; the budget was judged with the tokens (G0).
+        profile: what rewards are told of the task; the budget was judged with the tokens (G0).
+        snapshot: the examples behind the rows, for terms that read more than tokens.
         tokens: the tokenised rows.
         context: `scratch` keeps step checkpoints and border states, so that a killed run goes on where it was.
 
@@ -48,40 +49,30 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, tokens: Tokens, context
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     from tunesmith.models.adapters import save_adapter
-    from tunesmith.tune.batches import Plan, read_rows
     from tunesmith.tune.export import ADAPTER
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
+    from tunesmith.tune.phases import Room, filled_phases, seams_of
 
-    path = tokens.file("rows.parquet")
-    rows, valid = read_rows(path, "train"), read_rows(path, "valid")
-    if not rows:
-        raise UserError(
-            Problem("nothing-to-train", "no training row has a trained token", "see `tunesmith data preview`")
-        )
-    filled, choices = rules.resolve(spec, base, len(rows))
+    filled, choices = filled_phases(spec, base, tokens)
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
-    model = _adapted(filled, base, context.seed)
+    strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
+    model = _adapted(filled[0].spec, strategy, base, context.seed)
     _same_threads(context.scratch / "threads.json")
-    plan = Plan(
-        rows=rows,
-        rows_per_step=int(filled.rows_per_step),
-        epochs=float(filled.epochs),
-        prefix=tokens.shared_prefix,
-        micro_tokens=int(filled.tokens_per_micro_batch),
-        seed=context.seed,
-    )
-    seams = _seams(filled, plan, valid, model=model, context=context)
-    outcome = train(model, seams)
+    room = Room(model, strategy, base, profile, snapshot, tokens, context)
+    outcomes = []
+    for phase in filled:  # one that an interrupted run has finished is only put back in force
+        outcomes.append(train(model, seams_of(phase, room)))
     save_adapter(model, context.out / ADAPTER, base_path=base.path)
-    lines = "".join(json.dumps(point, allow_nan=False) + "\n" for point in outcome.points)
-    files.write_text(context.out / "curves.jsonl", lines)
+    points = [point for outcome in outcomes for point in outcome.points]
+    files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
-    return _checkpoint(seams, outcome, base=base, tokens=tokens, trainable=trainable)
+    told = {"strategy": filled[0].spec.strategy.model_dump(mode="json"), "epochs": [f.spec.epochs for f in filled]}
+    return _checkpoint(outcomes, told, base=base, tokens=tokens, trainable=trainable, seed=context.seed)
 
 
-def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
+def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
     """The base model on the device, with the strategy's weights trained."""
     import torch
 
@@ -90,7 +81,6 @@ def _adapted(spec: TuneSpec, base: Base, seed: int) -> Any:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = load_model(Path(base.path), dtype=dtype_for(spec.precision, device), device=device)
-    strategy = rules.STRATEGIES.build(spec.strategy, where="tune.strategy")
     try:
         adapted = strategy.apply(model.requires_grad_(False), seed=seed)
     except ValueError as error:
@@ -117,83 +107,37 @@ def _same_threads(path: Path) -> None:
         files.write_json(path, torch.get_num_threads())
 
 
-def _seams(spec: TuneSpec, plan: Plan, valid: list[Row], *, model: Any, context: Context) -> Seams:
-    """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
-    from tunesmith.tune.batches import begins_alike, cut_batches, shared_prefix
-    from tunesmith.tune.checkpoint import Keeper
-    from tunesmith.tune.forward import choose_forward
-    from tunesmith.tune.loop import Seams, mean_loss
-    from tunesmith.tune.objective import Objective
-
-    events, rows = context.events, list(plan.rows)
-    together = all(begins_alike(row, rows[0], plan.prefix) for row in valid)
-    everything = [*rows, *valid] if together else rows
-    forward, why = choose_forward(model, everything)
-    if why:
-        events.tell("warning", NAME, f"rows are run one at a time: {why}")
-    trained = _with_states(forward, everything, plan.prefix, context=context)
-    if together:
-        forward, prefix, held_out = trained, plan.prefix, everything
-    else:
-        prefix, held_out = shared_prefix(valid), valid
-        forward = forward if why == "" else choose_forward(model, valid)[0]
-    batches = cut_batches(held_out, range(len(held_out) - len(valid), len(held_out)), prefix, plan.micro_tokens)
-    return Seams(
-        spec=spec,
-        plan=plan,
-        forward=trained,
-        objective=Objective.build(spec.objective),
-        keeper=Keeper(context.scratch / "steps", lambda text: events.tell("warning", NAME, text)),
-        events=events,
-        evaluate=(lambda: mean_loss(forward, batches, model)) if valid else None,
-    )
-
-
-def _with_states(forward: Forward, rows: list[Row], prefix: int, *, context: Context) -> Forward:
-    """A packed forward that reads the frozen bottom's states of `rows` from disk; any other as it is."""
-    from tunesmith.tune.forward import PackedForward
-    from tunesmith.tune.states import border_states
-
-    if not isinstance(forward, PackedForward):
-        return forward
-
-    def progress(batches: Any, *, total: int) -> Any:
-        message = f"states of the {forward.trunk.border} frozen layers, once for the whole run"
-        return context.events.track(batches, NAME, message, total=total, unit="batches")
-
-    folder = context.scratch / "border"
-    states, why = border_states(forward.trunk, rows, prefix=prefix, folder=folder, progress=progress)
-    if why:
-        context.events.tell("note", NAME, f"border states are not kept: {why}")
-    return PackedForward(forward.trunk, states)
-
-
-def _checkpoint(seams: Seams, outcome: Outcome, *, base: Base, tokens: Tokens, trainable: int) -> Checkpoint:
-    points, plan = outcome.points, seams.plan
+def _checkpoint(
+    outcomes: list[Outcome], told: dict[str, Any], *, base: Base, tokens: Tokens, trainable: int, seed: int
+) -> Checkpoint:
+    everything = [point for outcome in outcomes for point in outcome.points]
+    points = [point for point in everything if "loss" in point]
     tenth = max(1, len(points) // 10)
 
     def mean(part: list[dict[str, Any]]) -> float:
-        tokens = sum(point["trained_tokens"] for point in part)
-        return float(
-            sum(point.get("cross_entropy", point["loss"]) * point["trained_tokens"] for point in part) / tokens
-        )
+        told = [point for point in part if point["trained_tokens"]]
+        tokens = sum(point["trained_tokens"] for point in told)
+        total = sum(point.get("cross_entropy", point["loss"]) * point["trained_tokens"] for point in told)
+        return float(total / max(1, tokens))
 
-    read = sum(len(plan.rows[number].ids) for step in range(plan.steps) for number in plan.numbers(step))
+    seconds = sum(outcome.seconds for outcome in outcomes)
     return Checkpoint(
         base=base.id,
         base_path=base.path,
         base_revision=base.revision,
-        strategy=seams.spec.strategy.model_dump(mode="json"),
+        strategy=told["strategy"],
         trainable=trainable,
-        steps=plan.steps,
-        epochs=plan.steps / plan.steps_per_epoch,
-        seed=plan.seed,
+        steps=len(everything),
+        epochs=sum(told["epochs"]),
+        seed=seed,
         loss_first=mean(points[:tenth]),
         loss_last=mean(points[-tenth:]),
-        valid_loss=points[-1].get("valid_loss"),
+        valid_loss=points[-1].get("valid_loss") if points else None,
+        set_aside=len(everything) - len(points),
+        rewinds=sum(outcome.rewinds for outcome in outcomes),
         chat_template_hash=tokens.chat_template_hash,
-        seconds=outcome.seconds,
-        tokens_per_second=read / max(outcome.seconds, 1e-9),
+        seconds=seconds,
+        tokens_per_second=sum(point["tokens"] for point in points) / max(seconds, 1e-9),
         peak_memory_gb=_peak_memory_gb(),
         versions={name: version(name) for name in _LIBRARIES},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,34 @@ class BorderStates:
         rows: the rows they belong to, in order.
         prefix: tokens of the shared prefix.
         shape: hidden size, and the type of the numbers.
+        compute: the type in which they are wanted.
     """
 
-    def __init__(self, path: Path, rows: Sequence[Row], prefix: int, shape: tuple[int, torch.dtype]) -> None:
+    def __init__(
+        self, path: Path, rows: Sequence[Row], prefix: int, shape: tuple[int, torch.dtype], compute: torch.dtype
+    ) -> None:
         self.prefix = prefix
         self._ends = _ends(rows, prefix)
         hidden, dtype = shape
         flat = torch.from_file(str(path), shared=False, size=self._ends[-1] * hidden, dtype=dtype)
         self._states = flat.view(-1, hidden)
+        self._type = compute
 
     def __call__(self, batch: Batch) -> Tensor:
         """The border states [1, T, D] of a packed batch of these rows."""
         own = [self._states[self._ends[number] : self._ends[number + 1]] for number in batch.rows]
-        return torch.cat([self._states[: self.prefix], *own])[None]
+        return torch.cat([self._states[: self.prefix], *own])[None].to(self._type)
 
 
 def border_states(
-    trunk: Trunk, rows: Sequence[Row], *, prefix: int, folder: Path, progress: Any
+    trunk: Trunk,
+    rows: Sequence[Row],
+    *,
+    prefix: int,
+    folder: Path,
+    progress: Any,
+    exact: bool = True,
+    digests: Mapping[str, str] | None = None,
 ) -> tuple[BorderStates | None, str]:
     """Make the states of `rows`, or take those that an interrupted run left whole in `folder`.
 
@@ -57,6 +68,8 @@ def border_states(
         prefix: tokens that all of them share at their start.
         folder: scratch folder that survives a kill.
         progress: called as `progress(batches, total=...)`, yields the batches (an `Events.track` with its words).
+        exact: in the type of the model's weights; else in bfloat16, half the room for float32 weights.
+        digests: of the model and the tokeniser; states that were made with others are made anew.
 
     Returns:
         The states and "", or None and the reason in words why they are not kept.
@@ -64,24 +77,25 @@ def border_states(
     if trunk.border == 0:
         return None, "no layer below the trained ones is frozen"
     weight = next(trunk.model.parameters())
-    shape = int(trunk.model.config.get_text_config().hidden_size), weight.dtype
-    need = _ends(rows, prefix)[-1] * shape[0] * weight.element_size()
+    shape = int(trunk.model.config.get_text_config().hidden_size), weight.dtype if exact else torch.bfloat16
+    need = _ends(rows, prefix)[-1] * shape[0] * shape[1].itemsize
     folder.mkdir(parents=True, exist_ok=True)
     path, seal = folder / "states.bin", folder / "states.json"
     about = {
         "bytes": need,
         "border": trunk.border,
         "prefix": prefix,
-        "rows": ids.content_id("rows", [r.id for r in rows]),
+        "rows": ids.content_id("rows", [[row.id, row.part, row.read] for row in rows]),
+        **(digests or {}),
     }
     if not _whole(path, seal, about):
         free = shutil.disk_usage(folder).free
         if need > DISK_SHARE * free:
             return None, f"the states take {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free"
         seal.unlink(missing_ok=True)
-        _write(path, _batches(trunk, rows, prefix, progress), rows, prefix)
+        _write(path, _batches(trunk, rows, prefix, progress, shape[1]), rows, prefix)
         files.write_json(seal, {**about, "sha256": ids.digest_file(path)})
-    return BorderStates(path, rows, prefix, shape), ""
+    return BorderStates(path, rows, prefix, shape, weight.dtype), ""
 
 
 def _whole(path: Path, seal: Path, about: dict[str, Any]) -> bool:
@@ -95,12 +109,14 @@ def _whole(path: Path, seal: Path, about: dict[str, Any]) -> bool:
     return bool(sealed == {**about, "sha256": ids.digest_file(path)})
 
 
-def _batches(trunk: Trunk, rows: Sequence[Row], prefix: int, progress: Any) -> Iterator[tuple[Batch, Tensor]]:
+def _batches(
+    trunk: Trunk, rows: Sequence[Row], prefix: int, progress: Any, dtype: torch.dtype
+) -> Iterator[tuple[Batch, Tensor]]:
     cut = micro_batch_numbers(rows, range(len(rows)), prefix, BATCH_TOKENS)
     device = next(trunk.model.parameters()).device
     for numbers in progress(cut, total=len(cut)):
         batch = make_batch(rows, numbers, prefix)
-        yield batch, trunk.bottom(batch.ids.to(device), batch.layout)[0].cpu()
+        yield batch, trunk.bottom(batch.ids.to(device), batch.layout)[0].to("cpu", dtype)
 
 
 def _write(path: Path, batches: Iterator[tuple[Batch, Tensor]], rows: Sequence[Row], prefix: int) -> None:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from tunesmith.tune.objective import Predictions
+from tunesmith.tune.objective import Job, Predictions, Running
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from tunesmith.tune.batches import Step
+
+PARTS = ("supervised", "text")
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,21 @@ class CrossEntropy:
 
     chunk_tokens: Annotated[int, Field(ge=1)] = 1024
 
-    def sum(self, predictions: Predictions) -> Tensor:
-        """Summed over the trained tokens; see `Term.sum`."""
+    def bind(self, job: Job) -> Running:
+        """See `Term`."""
+        return _CrossEntropy(self.chunk_tokens)
+
+
+@dataclass
+class _CrossEntropy(Running):
+    chunk_tokens: int
+    parts: tuple[str, ...] = PARTS
+
+    def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         from tunesmith.tune.kernels import chunked_cross_entropy
 
-        return chunked_cross_entropy(
-            predictions.hidden_ND, predictions.targets_N, predictions.head, chunk_tokens=self.chunk_tokens
-        )
+        hidden, targets, _ = predictions.of(self.parts)
+        if not len(targets):
+            return None
+        total = chunked_cross_entropy(hidden, targets, predictions.head, chunk_tokens=self.chunk_tokens)
+        return total / step.tokens(self.parts)

@@ -1,0 +1,226 @@
+"""From the section `tune` to the seams of the loop: for each phase its rows, its plan, its objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.protocols import Context
+from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
+from tunesmith.tune import rules
+from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, read_rows, shared_prefix
+from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.forward import Forward, PackedForward, choose_forward
+from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
+from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.spec import Phase, TuneSpec
+from tunesmith.tune.states import border_states
+
+
+@dataclass(frozen=True)
+class FilledPhase:
+    """One phase with everything filled.
+
+    Args:
+        number: counted from 0.
+        count: of all phases.
+        rows: what is read.
+        spec: `tune` with this phase's objective, learning rate, epochs and rows a step.
+    """
+
+    number: int
+    count: int
+    rows: str
+    spec: TuneSpec
+
+    @property
+    def name(self) -> str:
+        """For the curve: "" where there is one phase only."""
+        return f"{self.number + 1} of {self.count}, {self.rows}" if self.count > 1 else ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What all phases of one training share: the model with its strategy on it, and the stage's inputs."""
+
+    model: Any
+    strategy: Any
+    base: Base
+    profile: Profile
+    snapshot: Snapshot
+    tokens: Tokens
+    context: Context
+
+
+def filled_phases(spec: TuneSpec, base: Base, tokens: Tokens) -> tuple[list[FilledPhase], list[rules.Choice]]:
+    """Every phase with every `auto` filled, and the choices that were made, each once.
+
+    Raises:
+        UserError: a phase has nothing to train on; a setting of the strategy is wrong.
+    """
+    phases = spec.phases or (Phase(),)
+    path = tokens.file("rows.parquet")
+    filled, choices = [], {}
+    for number, phase in enumerate(phases):
+        own = {name: value for name in ("objective", "learning_rate", "epochs", "rows_per_step")
+               if (value := getattr(phase, name)) is not None}  # fmt: skip
+        count = len(_rows_of(phase.rows, path)[0])
+        if not count:
+            found = f"no training row is there for `rows: {phase.rows}`, or none has a trained token"
+            where = f"tune.phases[{number}].rows" if spec.phases else "tune"
+            raise UserError(Problem("nothing-to-train", found, "see `tunesmith data preview`", where))
+        made, chosen = rules.resolve(spec.model_copy(update=own), base, count)
+        filled.append(FilledPhase(number, len(phases), phase.rows, made))
+        choices.update({(choice.name, str(choice.value)): choice for choice in chosen})
+    return filled, list(choices.values())
+
+
+def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | None]:
+    """The training rows of a phase, and the units in which they must stay together."""
+    if what == "text":
+        return read_rows(path, "train", ("text",)), None
+    rows = read_rows(path, "train", ("supervised",))
+    if what != "pairs":
+        return rows, None
+    better = {row.id: row for row in rows}
+    pairs = [(better[worse.id], worse) for worse in read_rows(path, "train", ("rejected",)) if worse.id in better]
+    return [row for pair in pairs for row in pair], [(2 * n, 2 * n + 1) for n in range(len(pairs))]
+
+
+def seams_of(phase: FilledPhase, room: Room) -> Seams:
+    """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
+    spec, context = phase.spec, room.context
+    rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
+    general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
+    valid = read_rows(room.tokens.file("rows.parquet"), "valid")
+    everything = [*rows, *general]
+    prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
+    together = all(begins_alike(row, everything[0], prefix) for row in valid)
+    read = [*everything, *valid] if together else everything
+    forward = _forward(phase, room, read, prefix)
+    plan = Plan(
+        rows=everything,
+        rows_per_step=int(spec.rows_per_step),
+        epochs=float(spec.epochs),
+        prefix=prefix,
+        micro_tokens=int(spec.tokens_per_micro_batch),
+        seed=context.seed,
+        units=units if units is not None else [(number,) for number in range(len(rows))],
+        replayed=range(len(rows), len(everything)),
+        replay_rows=_replay_rows(spec),
+    )
+    job = _job(phase, room, forward, plan)
+    companions = _companions(room, plan)
+    return Seams(
+        spec=spec,
+        plan=_work(phase, plan, job),
+        forward=forward,
+        objective=_objective(spec, job),
+        keeper=Keeper(job.folder / "steps", _warn(context)),
+        events=context.events,
+        evaluate=_evaluation(room, forward, plan, valid, together=together),
+        companions=companions,
+        rate_of=getattr(room.strategy, "rate_factor", lambda _: 1.0),
+        phase=phase.name,
+    )
+
+
+def _objective(spec: TuneSpec, job: Job) -> Objective:
+    weights = {name: weight for name, weight, _ in map(weighted, spec.objective)}
+    weighting = WEIGHTINGS.build(spec.weighting, where="tune.weighting").begin(weights)
+    return Objective.build(spec.objective, job, weighting=weighting)
+
+
+def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
+    """The plan itself, or what makes rows of its prompts while the training goes on."""
+    if phase.rows in ("prompts", "supervised_and_prompts"):
+        raise UserError(Problem("not-built", "rewarded prompts are not built yet", "", "tune.phases"))
+    return plan
+
+
+def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Forward:
+    """The fastest forward that is right, reading the frozen bottom's states of `rows` from disk where that is on."""
+    speed, events = phase.spec.speed, room.context.events
+    forward, why = choose_forward(room.model, rows, pack=speed.pack, cut=speed.cut)
+    if why:
+        events.tell("warning", STAGE, f"rows are run one at a time: {why}")
+    if not isinstance(forward, PackedForward) or speed.states == "off":
+        return forward
+    trunk = forward.trunk
+
+    def progress(batches: Any, *, total: int) -> Any:
+        message = f"states of the {trunk.border} frozen layers, once for the whole run"
+        return events.track(batches, STAGE, message, total=total, unit="batches")
+
+    folder = room.context.scratch / f"border-{phase.number}"
+    digests = {"model": room.base.digest, "template": room.tokens.chat_template_hash}
+    states, why = border_states(
+        trunk, rows, prefix=prefix, folder=folder, progress=progress, exact=speed.states == "exact", digests=digests
+    )
+    if why:
+        events.tell("note", STAGE, f"border states are not kept: {why}")
+    return PackedForward(trunk, states)
+
+
+def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
+    context = room.context
+    folder = context.scratch / (f"phase-{phase.number}" if phase.count > 1 else "phase")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    @cache
+    def examples() -> Mapping[str, Example]:
+        from tunesmith.core.examples import read_examples
+
+        return {example.id: example for example in read_examples(room.snapshot.file("examples.parquet"))}
+
+    return Job(
+        model=room.model,
+        forward=forward,
+        rows=plan.rows,
+        batches=lambda numbers: cut_batches(plan.rows, numbers, plan.prefix, plan.micro_tokens),
+        folder=folder,
+        events=context.events,
+        seed=context.seed,
+        examples=examples,
+        scorer=lambda use: context.scorer(use, room.profile),
+        base_path=Path(room.base.path),
+    )
+
+
+def _companions(room: Room, plan: Plan) -> dict[str, Companion]:
+    running = getattr(room.strategy, "running", None)
+    return {} if running is None else {"strategy": running(room.model, steps=plan.steps)}
+
+
+def _evaluation(
+    room: Room, forward: Forward, plan: Plan, valid: Sequence[Row], *, together: bool
+) -> Callable[[], float] | None:
+    """The mean loss on the validation rows; packed behind the training's prefix where they begin with it."""
+    if not valid:
+        return None
+    if together:
+        rows: Sequence[Row] = [*plan.rows, *valid]
+        batches = cut_batches(rows, range(len(plan.rows), len(rows)), plan.prefix, plan.micro_tokens)
+    else:
+        whole = PackedForward(forward.trunk) if isinstance(forward, PackedForward) else forward
+        batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
+        return lambda: mean_loss(whole, batches, room.model)
+    return lambda: mean_loss(forward, batches, room.model)
+
+
+def _replays(spec: TuneSpec) -> bool:
+    return any(use.use == "replay" for use in spec.objective)
+
+
+def _replay_rows(spec: TuneSpec) -> int:
+    """General rows that go along with every step: a share of its own rows, at least one."""
+    shares = [float(use.settings.get("share", 0.25)) for use in spec.objective if use.use == "replay"]
+    return max(1, round(sum(shares) * int(spec.rows_per_step))) if shares else 0
+
+
+def _warn(context: Context) -> Callable[[str], None]:
+    return lambda text: context.events.tell("warning", STAGE, text)

@@ -1,0 +1,1 @@
+"""Ways in which the weights of the terms move."""
