@@ -1,8 +1,8 @@
 """Virtual environments of the peers, under `.bench/` in the repository, which git does not see.
 
 Wheels are found as the script `dev` finds them: what pip is told about where wheels lie holds for uv too, and where
-nothing is told, uv takes the build of torch that fits the machine. Versions are pinned by `constraints.txt`; a peer that
-conflicts with it keeps torch's pin alone.
+nothing is told, uv takes the build of torch that fits the machine. Versions are pinned by `constraints.txt`; a peer
+that conflicts with it keeps torch's pin alone.
 """
 
 from __future__ import annotations
@@ -60,7 +60,18 @@ def _install(python: Path, packages: Sequence[str], *, limits: str, log: Path) -
     for text in (limits, torch + "\n"):
         constraints.write_text(text)
         # Modules are compiled now: nobody's first import shall be slower than the others'.
-        command = [_uv(), "pip", "install", "-q", "--compile-bytecode", "--python", python, "-c", constraints, *found]
+        command: list[str | Path] = [
+            _uv(),
+            "pip",
+            "install",
+            "-q",
+            "--compile-bytecode",
+            "--python",
+            python,
+            "-c",
+            constraints,
+            *found,
+        ]
         try:
             run([*command, *packages], log=log)
             break
@@ -69,7 +80,10 @@ def _install(python: Path, packages: Sequence[str], *, limits: str, log: Path) -
                 raise
     for name in COMPANIONS:
         try:
-            run([python, "-c", f"import importlib.util; importlib.util.find_spec('{name}') and __import__('{name}')"], log=log)
+            run(
+                [python, "-c", f"import importlib.util; importlib.util.find_spec('{name}') and __import__('{name}')"],
+                log=log,
+            )
         except Failed:
             run([_uv(), "pip", "uninstall", "-q", "--python", python, name], log=log)
 

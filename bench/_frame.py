@@ -119,7 +119,8 @@ def _spread(values: list[float], digits: int) -> str:
 def _table(heads: list[str], body: list[list[str]]) -> list[str]:
     """Lines of columns, the first aligned to the left, the others to the right."""
     widths = [max(len(line[place]) for line in [heads, *body]) for place in range(len(heads))]
-    return [
-        "  " + "  ".join(cell.ljust(w) if not place else cell.rjust(w) for place, (cell, w) in enumerate(zip(line, widths)))
-        for line in [heads, *body]
-    ]
+    lines = []
+    for line in [heads, *body]:
+        first, *others = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        lines.append("  ".join(["", first.strip().ljust(widths[0]), *others]))
+    return lines

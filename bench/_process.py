@@ -78,7 +78,15 @@ def drive(python: Path, driver: str, job: Job) -> dict[str, Any]:
         (place / "work").mkdir()
         (place / "job.json").write_text(json.dumps(asdict(job) | {"folder": str(place / "work")}), encoding="utf-8")
         # The working folder stands first among the places of modules, so bench is found and trl is the real one.
-        command = [python, "-X", "importtime", "-m", f"bench.drivers.{driver}", place / "job.json", place / "result"]
+        command: list[str | Path] = [
+            python,
+            "-X",
+            "importtime",
+            "-m",
+            f"bench.drivers.{driver}",
+            place / "job.json",
+            place / "result",
+        ]
         environment = {
             "OMP_NUM_THREADS": str(job.threads),
             "HF_HUB_OFFLINE": "1",

@@ -89,9 +89,10 @@ def floors(shape: Shape, rows: list[dict[str, Any]]) -> dict[str, float]:
     top = shape.layers - frozen - adapted
     layered = shape.body * top // shape.layers
     layered += lora_parameters(shape, 16, roles=("query", "key"), layers=adapted)
-    states = {epochs: _flops.least_operations(
-        shape, rows, trainable=layered, lowest=frozen, epochs=epochs, cached=True
-    ) for epochs in (1, 2)}
+    states = {
+        epochs: _flops.least_operations(shape, rows, trainable=layered, lowest=frozen, epochs=epochs, cached=True)
+        for epochs in (1, 2)
+    }
     return {
         "LoRA": _flops.least_operations(shape, rows, trainable=lora),
         "full": _flops.least_operations(shape, rows, trainable=shape.body),

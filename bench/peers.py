@@ -65,7 +65,9 @@ def contenders(only: tuple[str, ...] = ()) -> list[Contender]:
     known = [Contender(**line) for line in json.loads(CONTENDERS.read_text(encoding="utf-8"))]
     wanted = [c for c in known[1:] if not only or any(part.lower() in c.name.lower() for part in only)]
     if only and not wanted:
-        raise SystemExit(f"--only: no contender is like {', '.join(only)}; there are {', '.join(c.name for c in known)}")
+        raise SystemExit(
+            f"--only: no contender is like {', '.join(only)}; there are {', '.join(c.name for c in known)}"
+        )
     return [known[0], *wanted]
 
 
@@ -185,7 +187,10 @@ def _figures(result: dict[str, Any], job: Job, measure: Yardstick) -> Figures:
 def _about(contender: Contender, result: dict[str, Any], job: Job) -> list[str]:
     """What a reader must know of a contender; a warning where it trained on other tokens than it was given."""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    lines = [f"{contender.name}: {versions}; {job.settings or 'no settings'}" + (f"; {contender.why}" if contender.why else "")]
+    lines = [
+        f"{contender.name}: {versions}; {job.settings or 'no settings'}"
+        + (f"; {contender.why}" if contender.why else "")
+    ]
     wanted = job.epochs * sum(len(row["trained"]) for row in job.rows)
     if result["trained_tokens"] != wanted:
         lines.append(f"WARNING: {contender.name} trained on {result['trained_tokens']} tokens, not on {wanted}")

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from bench.drivers._shared import Clock, Job, answer_loss, read_job, write_result
 
 from tunesmith.core.events import Events
@@ -30,23 +29,27 @@ LORA = {"use": "lora", "roles": ["query", "key", "value", "output"], "upper": 1}
 
 def main() -> None:
     """Run the job."""
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
     job = read_job()
     with tempfile.TemporaryDirectory(dir=job.folder) as folder:
         clock, checkpoint, trained_tokens = trained(job, Path(folder))
-        model: Any = AutoModelForCausalLM.from_pretrained(job.model, dtype=job.dtype)
-        adapter = checkpoint.file("adapter")
-        if adapter.is_dir():
-            model = PeftModel.from_pretrained(model, adapter)
-        model = model.to(job.device).eval()
+        model = _opened(checkpoint, job).to(job.device).eval()
         loss = answer_loss(job, lambda ids: model(input_ids=ids, use_cache=False).logits)
     write_result(clock, trained_tokens=trained_tokens, loss=loss, packages=("transformers", "peft"))
 
 
-def trained(job: Job, folder: Path) -> tuple[Clock, Any, int]:
-    """The clock of the stage `tune`, its checkpoint, and the trained tokens of all epochs."""
+def _opened(checkpoint: Path, job: Job) -> Any:
+    """What was trained, opened by Transformers and PEFT alone: a whole model, or an adapter on the base."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    if (checkpoint / "model").is_dir():
+        return AutoModelForCausalLM.from_pretrained(checkpoint / "model", dtype=job.dtype)
+    base = AutoModelForCausalLM.from_pretrained(job.model, dtype=job.dtype)
+    return PeftModel.from_pretrained(base, checkpoint / "adapter")
+
+
+def trained(job: Job, folder: Path) -> tuple[Clock, Path, int]:
+    """The clock of the stage `tune`, the folder of its checkpoint, and the trained tokens of all epochs."""
     import peft  # noqa: F401  imports have a column of their own
     import transformers.models.llama.modeling_llama  # noqa: F401
 
@@ -62,8 +65,8 @@ def trained(job: Job, folder: Path) -> tuple[Clock, Any, int]:
     tokens = prepare.run(spec, base=base, profile=profile, snapshot=snapshot, context=context)
     tokens = tokens.model_copy(update={"folder": context.out})
     with Clock(job.device) as clock:
-        checkpoint = tune_stage.run(spec, base=base, profile=profile, tokens=tokens, context=context)
-    return clock, checkpoint.model_copy(update={"folder": context.out}), tokens.trained * job.epochs
+        tune_stage.run(spec, base=base, profile=profile, snapshot=snapshot, tokens=tokens, context=context)
+    return clock, context.out, tokens.trained * job.epochs
 
 
 def _section(job: Job) -> dict[str, Any]:
