@@ -1,8 +1,12 @@
-"""Training: ours against TRL, LLaMA-Factory, LitGPT, torchtune and the Transformers Trainer, each in its own process.
+"""Training: ours against TRL, LLaMA-Factory, LitGPT and the Transformers Trainer, each in a process of its own.
 
 All train the same LoRA (rank 16, alpha 32, on query, key, value and output, no dropout) on the same tokens, with loss
 on answers only, 8 rows a step, the same rate and schedule. Rates count the tokens of the rows, no padding. Every
 trained model is judged by the same code on the same rows.
+
+torchtune is left out: it is no longer developed, asks for torchao below 0.18, and has no builder for SmolLM2. Packing
+into blocks of fixed length (TRL's `packing`, LLaMA-Factory's `neat_packing`) is left out because it puts another number
+of rows into each step; TRL's `padding_free` computes the same on 8.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 """LitGPT's `finetune_lora`, with the rows as a data module of tokens and its checkpoint converted from the folder.
 
 Its own schedule has a warm-up of at least one step at rate 0, the others have none: it is given theirs. It does not
-clip gradients. Clocked is its training loop, without the conversion before it and the merge after it.
+clip gradients. Clocked is its training loop, without the conversion before it, the example and the merge after it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import torch
 from bench.drivers._shared import IGNORED, Clock, Job, answer_loss, labels, read_job, write_result
 
 CONFIG = "SmolLM2-135M-Instruct"
-NO_EXAMPLES = 1_000_000
-"""An answer this long does not fit, so none is generated after the training."""
+NEVER = 1_000_000
 
 
 def main() -> None:
@@ -39,6 +38,7 @@ def main() -> None:
         return counts
 
     lora.fit, lora.chunked_cross_entropy, lora.merge_lora = timed, counting, lambda **_: None
+    lora.generate_example = lambda *_: None  # it would ask for a test set
     lora.get_lr_scheduler = lambda optimizer, warmup_steps, max_steps: torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=max_steps
     )
@@ -58,7 +58,7 @@ def main() -> None:
             micro_batch_size=job.settings["micro_batch_size"],
             epochs=job.epochs,
         ),
-        eval=EvalArgs(interval=NO_EXAMPLES, max_new_tokens=NO_EXAMPLES, max_iters=1, final_validation=False),
+        eval=EvalArgs(interval=NEVER, max_iters=1, max_new_tokens=1, final_validation=False),
         optimizer={"class_path": "torch.optim.AdamW", "init_args": {"lr": job.learning_rate, "weight_decay": 0.0}},
         seed=job.seed,
     )
@@ -98,22 +98,22 @@ def _rows(job: Job) -> Any:
             self.batch_size = batch_size
 
         def train_dataloader(self) -> Any:
-            rows = [_sample(row) for row in job.rows]
-            return DataLoader(rows, self.batch_size, shuffle=True, collate_fn=self.collate)
+            return DataLoader(_samples(job.rows), self.batch_size, shuffle=True, collate_fn=self.collate)
 
         def val_dataloader(self) -> Any:
-            return DataLoader([_sample(job.rows[0])], 1, collate_fn=self.collate)
+            return DataLoader(_samples(job.rows[:1]), 1, collate_fn=self.collate)
 
     return Rows()
 
 
-def _sample(row: dict[str, Any]) -> dict[str, Any]:
-    count = len(row["ids"])
-    return {
-        "input_ids": torch.tensor(row["ids"]),
-        "labels": torch.tensor(labels(row)),
-        "token_counts": {"raw": count, "raw_plus_prompt_template": count},
-    }
+def _samples(rows: list[dict[str, Any]]) -> Any:
+    """The rows as LitGPT's data sets give them."""
+    samples = []
+    for row in rows:
+        counts = dict.fromkeys(("raw", "raw_plus_prompt_template"), len(row["ids"]))
+        ids, wanted = torch.tensor(row["ids"]), torch.tensor(labels(row))
+        samples.append({"input_ids": ids, "labels": wanted, "token_counts": counts})
+    return samples
 
 
 if __name__ == "__main__":
