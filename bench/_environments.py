@@ -46,7 +46,7 @@ def python_of(name: str, packages: Sequence[str]) -> Path:
     (HOME / ".gitignore").write_text("*\n")
     shutil.rmtree(folder, ignore_errors=True)
     log = HOME / f"{name}.log"
-    run([_uv(), "venv", "-q", "--python", sys.executable, folder], log=log)
+    run([_uv(), "venv", "-q", "--clear", "--python", sys.executable, folder], log=log)
     _install(python, packages, limits=limits, log=log)
     done.write_text(wanted)
     return python

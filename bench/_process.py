@@ -92,6 +92,7 @@ def drive(python: Path, driver: str, job: Job) -> dict[str, Any]:
             "HF_HUB_OFFLINE": "1",
             "HF_DATASETS_CACHE": str(place / "datasets"),
             "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONDONTWRITEBYTECODE": "",  # else our own modules would be compiled anew in each round
             "PYTHONPATH": str(ROOT / "src") if driver == "ours" else "",
         }
         if job.device == "cpu":
