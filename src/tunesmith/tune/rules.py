@@ -80,9 +80,12 @@ def _choose(name: str, method: str, base_shape: BaseShape, rows: int) -> Choice:
 def problems(spec: TuneSpec) -> list[Problem]:
     """Everything that is wrong with strategy, objective and weighting of `spec`, phases included."""
     from tunesmith.tune.objective import WEIGHTINGS
+    from tunesmith.tune.tracking import tracker_problems
 
     found = STRATEGIES.problems(spec.strategy, where="tune.strategy")
     found += WEIGHTINGS.problems(spec.weighting, where="tune.weighting")
+    for number, use in enumerate(spec.track):
+        found += tracker_problems(use, where=f"tune.track[{number}]")
     found += _terms(spec.objective, "tune.objective")
     for number, phase in enumerate(spec.phases):
         found += _terms(phase.objective or (), f"tune.phases[{number}].objective")

@@ -116,6 +116,9 @@ class TuneSpec(Section):
     checkpoint_every: str = Field(
         "60 s", pattern=r"^[1-9][0-9]* ?(s|steps?)$", description="how often a resumable checkpoint is written"
     )
+    track: tuple[Use, ...] = Field(
+        (), description="places that the curves are sent to: tensorboard, trackio, mlflow, wandb; none unless named"
+    )
     limits: Limits = Field(default_factory=Limits, description="what gate G2 lets pass")
     speed: Speed = Field(default_factory=Speed, description="what is not computed twice; all on")
     reasoning: Literal["as_data"] = Field(

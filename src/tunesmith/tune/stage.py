@@ -53,6 +53,7 @@ def run(
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, filled_phases, seams_of
+    from tunesmith.tune.tracking import Run, tracked
 
     filled, choices = filled_phases(spec, base, tokens)
     for choice in choices:
@@ -62,8 +63,10 @@ def run(
     _same_threads(context.scratch / "threads.json")
     room = Room(model, strategy, base, profile, snapshot, tokens, context)
     outcomes = []
-    for phase in filled:  # one that an interrupted run has finished is only put back in force
-        outcomes.append(train(model, seams_of(phase, room)))
+    settings = filled[0].spec.model_dump(mode="json")
+    with tracked(spec.track, Run(context.run, context.root, settings), context.events, stage=NAME):
+        for phase in filled:  # one that an interrupted run has finished is only put back in force
+            outcomes.append(train(model, seams_of(phase, room)))
     save_adapter(model, context.out / ADAPTER, base_path=base.path)
     points = [point for outcome in outcomes for point in outcome.points]
     files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
