@@ -39,6 +39,7 @@ def main() -> None:
 
     lora.fit, lora.chunked_cross_entropy, lora.merge_lora = timed, counting, lambda **_: None
     lora.generate_example = lambda *_: None  # it would ask for a test set
+    lora.save_hyperparameters = lambda *_: None  # it would ask for a package that LitGPT does not require
     lora.get_lr_scheduler = lambda optimizer, warmup_steps, max_steps: torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=max_steps
     )
