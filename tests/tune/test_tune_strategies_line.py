@@ -60,6 +60,7 @@ def expert_of(made: Checkpoint, base: Base, tmp_path: Path) -> Any:
 USES: dict[str, dict[str, Any]] = {
     "full": {"use": "full"},
     "layered": {"use": "layered", "rank": 4, "alpha": 8},
+    "layered with head": {"use": "layered", "rank": 4, "alpha": 8, "head": "trained"},
     "blockwise": {"use": "blockwise", "rank": 1, "alpha": 2},
     "adaptive": {"use": "adaptive", "rank": 4, "alpha": 8},
 }
