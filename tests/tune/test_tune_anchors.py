@@ -50,7 +50,7 @@ def step_value(term: Any, at: Job) -> float:
     plan = Plan(at.rows, len(at.rows), 1, shared_prefix(at.rows), 100, 0)
     step, batches = plan.work(0)
     values = [term.value(at.forward.predictions(batch), step) for batch in batches]
-    return sum(float(value) for value in values if value is not None)
+    return sum(float(value.detach()) for value in values if value is not None)
 
 
 def stir(model: Any, std: float = 0.05) -> None:
@@ -149,7 +149,7 @@ class TestAnchors:
         torch.autograd.backward(penalty)
         assert float(penalty.detach()) == 6.0
         assert model["w"].grad is not None and model["w"].grad.tolist() == [4.0, -4.0]
-        assert float(anchor_penalty(moved, [None])) == 2.5
+        assert float(anchor_penalty(moved, [None]).detach()) == 2.5
 
     def test_minimising_a_loss_and_the_anchor_ends_at_the_closed_form(self) -> None:
         """Loss 1/2 h (w - b)^2 and anchor 1/2 F (w - w0)^2: w = (h b + F w0) / (h + F), here (3 * 5 + 1) / (3 + 1)."""
@@ -167,14 +167,14 @@ class TestAnchors:
         """1/2 |s B A|^2 with s = alpha / rank = 2, over all adapted matrices; zero at the start, A moved or not."""
         model = adapted(tmp_path)
         term = TERMS.build({"use": "l2_sp"}).bind(job(model, some_rows(2), tmp_path))
-        assert float(term.penalty()) == 0.0
+        assert float(term.penalty().detach()) == 0.0
         stir(model)
         wanted = 0.0
         for name, down in model.named_parameters():
             if "lora_A" in name:
                 up = model.get_parameter(name.replace("lora_A", "lora_B"))
-                wanted += float((2 * up @ down).square().sum()) / 2
-        assert wanted > 0 and float(term.penalty()) == pytest.approx(wanted, rel=1e-5)
+                wanted += float((2 * up @ down).detach().square().sum()) / 2
+        assert wanted > 0 and float(term.penalty().detach()) == pytest.approx(wanted, rel=1e-5)
 
     @pytest.mark.parametrize("name", [n for n in STRATEGIES.names() if n != "qlora"])
     def test_it_knows_what_every_strategy_moves(self, name: str, tmp_path: Path) -> None:

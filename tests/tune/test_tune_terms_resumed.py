@@ -126,6 +126,17 @@ def test_general_rows_go_along_with_every_step_and_are_no_rows_of_the_epoch(tmp_
     assert all(b["tokens"] > a["tokens"] for a, b in zip(alone, beside, strict=True))
 
 
+def test_rows_run_one_at_a_time_give_the_same_figures(tmp_path: Path) -> None:
+    """The plain forward, whose last states are logits: the same Fisher, the same teacher, up to rounding."""
+    base = tiny_base(tmp_path)
+    terms = [CE, {"use": "ewc", "weight": 100.0}, {"use": "teacher_consistency", "top": "all", "on": "both"}]
+    packed = curve(run(tmp_path, base, "packed", objective=terms))
+    plain = curve(run(tmp_path, base, "plain", objective=terms, speed={"pack": False}))
+    for ours, theirs in zip(plain, packed, strict=True):
+        for name in ("cross_entropy", "ewc", "teacher_consistency"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3, abs=1e-7), (name, ours["step"])
+
+
 def test_strong_anchors_hold_the_model_where_it_was(tmp_path: Path) -> None:
     """The distance that L2-SP tells after 6 steps, at a weight of 0.001 and of 1,000."""
     base = tiny_base(tmp_path)

@@ -373,6 +373,8 @@ class Tokens(Artifact):
 class Checkpoint(Artifact):
     """A trained model. Files: `adapter/` in PEFT's format, or `model/` where all was trained; `curves.jsonl`.
 
+    Where a term of the objective keeps something (EWC its Fisher), it lies in `terms/`.
+
     Fields:
         base: id of the Base it was trained on; `base_path`, `base_revision` where that lies.
         strategy: filled settings of the strategy (`{"use": "lora", "rank": 16, ...}`).
