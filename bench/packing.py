@@ -17,6 +17,7 @@ import torch
 from bench._frame import Outcome, conversations
 
 from tunesmith.core.events import Event, Events
+from tunesmith.core.types import Profile
 from tunesmith.models.chat import Chat
 from tunesmith.models.load import load_model
 from tunesmith.tune.batches import Plan, Row, shared_prefix
@@ -182,4 +183,5 @@ def _job(model: Any, forward: PackedForward, plan: Plan, folder: Path) -> Job:
         examples=dict,
         scorer=lambda _: None,  # type: ignore[arg-type, return-value]
         base_path=folder,
+        profile=Profile(problem="bench", task="generation"),
     )

@@ -170,7 +170,7 @@ def test_the_pairs_and_verdicts_that_people_have_become_rows(
     read = list(Conversations(str(FORMATS.resolve() / name)).read(tmp_path, ()))
     examples = [item.model_copy(update={"split": "train"}) for item in read if not isinstance(item, Drop)]
     assert len(examples) == 300
-    tokens = prepared(tmp_path, folder, examples, phases=[phase], context_tokens=4096)
+    tokens = prepared(tmp_path, folder, examples, phases=[phase], context_tokens=100_000)
     assert Counter(pq.read_table(tokens.file("rows.parquet"))["part"].to_pylist()) == parts
     assert reasons(tokens)["rows-untrained"].verdict == "passed"
     judged = read_rows(tokens.file("rows.parquet"), "train", ("supervised", "rejected"), judged=True)

@@ -246,12 +246,12 @@ class Objective:
 
         states, weights = predictions.states_TD, self.weights(step)
         leaf = states.detach().requires_grad_(states.requires_grad)
-        cut = replace(predictions, states_TD=leaf)
         values: dict[str, float] = {}
         norms: dict[str, float] = {}
         total = None
         for part in self.parts:
-            value = part.term.value(cut, step)
+            # For each term anew: what one has picked out of the states is freed by its backward pass.
+            value = part.term.value(replace(predictions, states_TD=leaf), step)
             if value is None:
                 continue
             values[part.name] = float(value.detach())
