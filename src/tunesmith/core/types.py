@@ -371,7 +371,7 @@ class Tokens(Artifact):
 
 
 class Checkpoint(Artifact):
-    """A trained model. Files: `adapter/` in PEFT's format, `curves.jsonl`; `merged/` when exported.
+    """A trained model. Files: `adapter/` in PEFT's format, or `model/` where all was trained; `curves.jsonl`.
 
     Fields:
         base: id of the Base it was trained on; `base_path`, `base_revision` where that lies.
@@ -421,7 +421,8 @@ class Expert(Artifact):
 
     Fields:
         checkpoint: id of the Checkpoint; None: the base model itself answers.
-        base_path: folder of the base model; `adapter_path`: folder of the adapter, None for the base itself.
+        base_path: folder of the base model, or of the checkpoint's own model where all of it was trained.
+        adapter_path: folder of the adapter; None: what is in `base_path` answers as it is.
         chat_template_hash: digest of the template it answers with.
         reasoning: filled settings of how it thinks (`{"use": "direct", ...}`).
         calibrations: name -> fitted numbers (temperature, detector thresholds).

@@ -16,7 +16,7 @@ import torch
 from tunesmith.core.events import Events
 from tunesmith.tune.batches import Batch, Step
 from tunesmith.tune.checkpoint import Keeper, Saved
-from tunesmith.tune.forward import Forward
+from tunesmith.tune.forward import Forward, at_rest
 from tunesmith.tune.incidents import MOST_REWINDS, NotFinite, SetAside, is_spike
 from tunesmith.tune.objective import Companion, Objective
 from tunesmith.tune.optimise import (
@@ -356,19 +356,10 @@ def mean_loss(forward: Forward, batches: list[Batch], model: Any) -> float:
     from tunesmith.tune.kernels import chunked_cross_entropy
 
     total = 0.0
-    dropping = [module for module in model.modules() if module.training]
-    for module in dropping:
-        module.training = False
-    try:
-        with torch.no_grad():
-            for batch in batches:
-                made = forward.predictions(batch)
-                total += float(
-                    chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS)
-                )
-    finally:
-        for module in dropping:
-            module.training = True
+    with torch.no_grad(), at_rest(model):
+        for batch in batches:
+            made = forward.predictions(batch)
+            total += float(chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS))
     return total / sum(len(batch.targets) for batch in batches)
 
 

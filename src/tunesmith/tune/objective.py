@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from tunesmith.core.shelf import Shelf
 from tunesmith.tune.curriculum import Shares
@@ -67,11 +67,13 @@ class Predictions:
         return self.hidden_ND[chosen], self.targets_N[chosen], rows_N[chosen]
 
     def pooled_BD(self) -> Tensor:
-        """The mean of each row's last states over all tokens that were read, the shared prefix included."""
+        """The mean of each row's last states over all tokens that were read, the shared prefix included; float32."""
         import torch
 
-        shared = self.states_TD[: self.prefix].sum(0)
-        means = [(shared + self.states_TD[start:end].sum(0)) / (self.prefix + end - start) for start, end in self.spans]
+        shared = self.states_TD[: self.prefix].float().sum(0)
+        own = [self.states_TD[start:end].float().sum(0) for start, end in self.spans]
+        means = [(shared + sum_D) / (self.prefix + end - start)
+                 for sum_D, (start, end) in zip(own, self.spans, strict=True)]  # fmt: skip
         return torch.stack(means)
 
 
@@ -95,11 +97,15 @@ class Companion:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `tensors` gave, bit for bit."""
 
+    def files(self) -> dict[str, Path]:
+        """Name -> file that is kept with the checkpoint, in its folder `terms/`."""
+        return {}
+
 
 class Running(Companion):
     """A term at work in one training."""
 
-    rewarded = False
+    rewarded: ClassVar[bool] = False
     """Whether it rewards what the model said itself; a curriculum gives such terms what the supervised ones lose."""
 
     @property
@@ -125,7 +131,11 @@ class Running(Companion):
 
 @runtime_checkable
 class Term(Protocol):
-    """One part of the objective as it stands on the shelf: settings only."""
+    """One part of the objective as it stands on the shelf: settings only.
+
+    A term that wants general rows in the steps has an attribute `general_share`: how many go along with every step, as
+    a share of its own rows.
+    """
 
     def bind(self, job: Job) -> Running:
         """The term at work in the training `job`; what it must know of the untrained model is looked up here.
@@ -152,6 +162,8 @@ class Job:
         scorer: makes a scorer of `{use: ...}`.
         base_path: folder of the base model.
         profile: the task, its labels, the groups to protect.
+        general: the general rows, whether or not any of them goes along with the steps; read when first asked for.
+        untrained: no weight has moved yet: this is the first phase.
     """
 
     model: Any
@@ -165,6 +177,8 @@ class Job:
     scorer: Callable[[Any], Scorer]
     base_path: Path
     profile: Profile
+    general: Callable[[], Sequence[Row]] = tuple
+    untrained: bool = True
 
 
 @dataclass(frozen=True)
@@ -250,7 +264,7 @@ class Objective:
         norms: dict[str, float] = {}
         total = None
         for part in self.parts:
-            # For each term anew: what one has picked out of the states is freed by its backward pass.
+            # each term its own predictions: what one caches of them hangs on a graph that its backward pass frees
             value = part.term.value(replace(predictions, states_TD=leaf), step)
             if value is None:
                 continue
@@ -296,6 +310,12 @@ class Objective:
     def companions(self) -> dict[str, Companion]:
         """Everything here that has a state, by name."""
         return {**{f"term.{part.name}": part.term for part in self.parts}, "weighting": self.weighting}
+
+
+def general_share(uses: Sequence[Any]) -> float:
+    """How many general rows go along with every step, as a share of its own rows: what the greediest term wants."""
+    terms = [TERMS.build(weighted(use)[2], where=f"tune.objective[{number}]") for number, use in enumerate(uses)]
+    return max((float(getattr(term, "general_share", 0.0)) for term in terms), default=0.0)
 
 
 def weighted(use: Any) -> tuple[str, float, dict[str, Any]]:

@@ -17,8 +17,9 @@ from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
 from tunesmith.tune.reading import BOTH
+from tunesmith.tune.rewards import SAMPLING, TERM
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
 
@@ -101,7 +102,8 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
-    general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
+    share = general_share(spec.objective)
+    general = _general_rows(room.tokens) if share else []
     parts = ("text",) if phase.rows == "text" else ("supervised",)
     valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
     everything = [*rows, *general]
@@ -118,21 +120,21 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         seed=context.seed,
         units=units if units is not None else [(number,) for number in range(len(rows))],
         replayed=range(len(rows), len(everything)),
-        replay_rows=_replay_rows(spec),
+        replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
     )
     job = _job(phase, room, forward, plan)
     if spec.curriculum.order == "easy_to_hard":
         plan = replace(plan, difficulty=difficulty(plan, job))
-    companions = _companions(room, plan)
+    work = _work(phase, plan, job)
     return Seams(
         spec=spec,
-        plan=_work(phase, plan, job),
+        plan=work,
         forward=forward,
         objective=_objective(phase, job),
         keeper=Keeper(job.folder / "steps", _warn(context)),
         events=context.events,
         evaluate=_evaluation(room, forward, plan, valid, together=together),
-        companions=companions,
+        companions=_companions(room, work),
         rate_of=getattr(room.strategy, "rate_factor", lambda _: 1.0),
         phase=phase.name,
     )
@@ -148,9 +150,14 @@ def _objective(phase: FilledPhase, job: Job) -> Objective:
 
 def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
     """The plan itself, or what makes rows of its prompts while the training goes on."""
-    if phase.rows in ("prompts", "supervised_and_prompts"):
-        raise UserError(Problem("not-built", "rewarded prompts are not built yet", "", "tune.phases"))
-    return plan
+    spec = phase.spec
+    if phase.rows not in SAMPLING:
+        return plan
+    from tunesmith.tune.sampling import Asking, Sampler
+
+    [settings] = [weighted(use)[2] for use in spec.objective if use.use == TERM]  # `check` told any other number
+    mixed, context = phase.rows == "supervised_and_prompts", int(spec.context_tokens)
+    return Sampler(plan, job, Asking(TERMS.build(settings), mixed, context, spec.speed.share_prefix))
 
 
 def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Forward:
@@ -159,7 +166,8 @@ def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Fo
     forward, why = choose_forward(room.model, rows, pack=speed.pack, cut=speed.cut)
     if why:
         events.tell("warning", STAGE, f"rows are run one at a time: {why}")
-    if not isinstance(forward, PackedForward) or speed.states == "off":
+    sampled_only = phase.rows == "prompts"  # answers are new each time: nothing would be read twice
+    if not isinstance(forward, PackedForward) or speed.states == "off" or sampled_only:
         return forward
     trunk = forward.trunk
 
@@ -200,12 +208,20 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
         profile=room.profile,
+        general=cache(lambda: _general_rows(room.tokens)),
+        untrained=phase.number == 0,
     )
 
 
-def _companions(room: Room, plan: Plan) -> dict[str, Companion]:
+def _general_rows(tokens: Tokens) -> list[Row]:
+    return read_rows(tokens.file("rows.parquet"), "general", ("general",))
+
+
+def _companions(room: Room, work: Work) -> dict[str, Companion]:
+    """What has a state besides the objective: a strategy that moves, a sampler."""
     running = getattr(room.strategy, "running", None)
-    return {} if running is None else {"strategy": running(room.model, steps=plan.steps)}
+    found: dict[str, Companion] = {} if running is None else {"strategy": running(room.model, steps=work.steps)}
+    return {**found, "sampler": work} if isinstance(work, Companion) else found
 
 
 def _evaluation(
@@ -222,16 +238,6 @@ def _evaluation(
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
         return lambda: mean_loss(whole, batches, room.model)
     return lambda: mean_loss(forward, batches, room.model)
-
-
-def _replays(spec: TuneSpec) -> bool:
-    return any(use.use == "replay" for use in spec.objective)
-
-
-def _replay_rows(spec: TuneSpec) -> int:
-    """General rows that go along with every step: a share of its own rows, at least one."""
-    shares = [float(use.settings.get("share", 0.25)) for use in spec.objective if use.use == "replay"]
-    return max(1, round(sum(shares) * int(spec.rows_per_step))) if shares else 0
 
 
 def _warn(context: Context) -> Callable[[str], None]:

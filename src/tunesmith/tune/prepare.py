@@ -55,9 +55,10 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, con
     prefix = _shared_prefix(good)
     filled, _ = rules.resolve(spec, base, len(good))
     predicted = estimate(filled, good, base=base, prefix=prefix)
+    general = [row for row in rows if row.split == "general"]
     gates = (
         judge_feasible(predicted, base=base, profile=profile, context_tokens=limit),
-        judge_tokens(train, spec.limits, context_tokens=limit, warnings=chat.warnings),
+        judge_tokens(train, spec.limits, context_tokens=limit, warnings=chat.warnings, general=general),
     )
     write_rows(context.out / "rows.parquet", rows)
     _write_preview(context.out / "preview.jsonl", chat, train)
