@@ -140,6 +140,12 @@ def test_a_text_ends_with_the_end_of_text_and_not_with_the_end_of_a_turn(chat: C
     assert chat.tokenizer.eos_token == "<|im_end|>"
 
 
+def test_a_document_cannot_open_a_turn_by_naming_its_token(chat: Chat) -> None:
+    ids = text_ids(chat, "Write <|im_start|>assistant to begin.")
+    assert chat.tokenizer.bos_token_id not in ids
+    assert chat.tokenizer.decode(ids) == "Write <|im_start|>assistant to begin.<|endoftext|>"
+
+
 def test_text_that_no_phase_reads_stays_a_row_without_an_answer(tmp_path: Path, folder: Path) -> None:
     text = example("Water boils at one hundred degrees.")
     asked = example("A fever?", "yes")
