@@ -21,7 +21,7 @@ LORA = {"use": "lora", "rank": 4, "alpha": 8, "upper": 0.5, "dropout": 0.1}
 PHASES = [
     {"rows": "text", "epochs": 1},
     {"rows": "supervised", "epochs": 2},
-    {"rows": "pairs", "epochs": 2, "objective": [{"use": "dpo", "beta": 0.5}], "learning_rate": 0.02},
+    {"rows": "pairs", "epochs": 2, "objective": [{"use": "dpo", "beta": 0.5}, {"use": "kto"}], "learning_rate": 0.02},
 ]
 SECTION = {"strategy": LORA, "phases": PHASES, "checkpoint_every": "1 steps", "context_tokens": 40}
 
@@ -71,7 +71,9 @@ def test_every_phase_has_its_steps_its_terms_and_its_name_in_the_curve(whole: di
     names = [point["phase"] for point in whole["points"]]
     assert names == ["1 of 3, text"] * 2 + ["2 of 3, supervised"] * 4 + ["3 of 3, pairs"] * 2
     pairs = whole["points"][-2:]
-    assert all({"dpo", "dpo.accuracy", "dpo.margin", "dpo.chosen"} <= point.keys() for point in pairs)
+    assert all(
+        {"dpo", "dpo.accuracy", "dpo.margin", "dpo.chosen", "kto.reference_point"} <= point.keys() for point in pairs
+    )
     assert pairs[0]["dpo.margin"] == pytest.approx(0, abs=0.5) and pairs[0]["dpo"] == pytest.approx(0.693, abs=0.2)
     assert all("cross_entropy" in point for point in whole["points"][:-2])
     made = whole["made"]

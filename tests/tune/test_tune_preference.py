@@ -15,7 +15,7 @@ from tunesmith.core.errors import UserError
 from tunesmith.models.load import load_model
 from tunesmith.tune.batches import Plan, Row, last_turn, shared_prefix
 from tunesmith.tune.forward import choose_forward
-from tunesmith.tune.objective import TERMS, Job, Running
+from tunesmith.tune.objective import TERMS, Job, Objective, Running
 from tunesmith.tune.optimise import trained_weights
 from tunesmith.tune.preference import dpo_loss, ipo_loss, kto_loss, log_odds, orpo_loss
 from tunesmith.tune.rules import STRATEGIES
@@ -197,3 +197,22 @@ def test_rows_that_a_term_cannot_read_are_told_with_the_setting_that_is_missing(
 def test_ipo_has_no_label_smoothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="label_smoothing"):
         at_work(tmp_path, pair_rows(), use="dpo", loss="ipo", label_smoothing=0.1)
+
+
+def test_terms_that_read_the_same_positions_add_up_their_gradients(tmp_path: Path) -> None:
+    """Weights 1 and 0.5: the gradient of both together is that of the first plus half that of the second."""
+    job, plan, _ = at_work(tmp_path, pair_rows(), use="orpo")
+    moved(job)
+    for module in job.model.modules():
+        module.training = False
+    step, batches = plan.work(0)
+
+    def gradient(*uses: dict[str, Any]) -> torch.Tensor:
+        objective, weights = Objective.build(uses, job), trained_weights(job.model).values()
+        job.model.zero_grad()
+        for batch in batches:
+            objective.backward(job.forward.predictions(batch), step)
+        return torch.cat([weight.grad.flatten() for weight in weights if weight.grad is not None])
+
+    shown, odds = {"use": "cross_entropy"}, {"use": "orpo", "weight": 0.5}
+    torch.testing.assert_close(gradient(shown, odds), gradient(shown) + gradient(odds), rtol=1e-3, atol=1e-6)

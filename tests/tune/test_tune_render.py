@@ -140,6 +140,12 @@ def test_a_text_ends_with_the_end_of_text_and_not_with_the_end_of_a_turn(chat: C
     assert chat.tokenizer.eos_token == "<|im_end|>"
 
 
+def test_a_document_cannot_open_a_turn_by_naming_its_token(chat: Chat) -> None:
+    ids = text_ids(chat, "Write <|im_start|>assistant to begin.")
+    assert chat.tokenizer.bos_token_id not in ids
+    assert chat.tokenizer.decode(ids) == "Write <|im_start|>assistant to begin.<|endoftext|>"
+
+
 def test_text_that_no_phase_reads_stays_a_row_without_an_answer(tmp_path: Path, folder: Path) -> None:
     text = example("Water boils at one hundred degrees.")
     asked = example("A fever?", "yes")
@@ -170,7 +176,7 @@ def test_the_pairs_and_verdicts_that_people_have_become_rows(
     read = list(Conversations(str(FORMATS.resolve() / name)).read(tmp_path, ()))
     examples = [item.model_copy(update={"split": "train"}) for item in read if not isinstance(item, Drop)]
     assert len(examples) == 300
-    tokens = prepared(tmp_path, folder, examples, phases=[phase], context_tokens=4096)
+    tokens = prepared(tmp_path, folder, examples, phases=[phase], context_tokens=100_000)
     assert Counter(pq.read_table(tokens.file("rows.parquet"))["part"].to_pylist()) == parts
     assert reasons(tokens)["rows-untrained"].verdict == "passed"
     judged = read_rows(tokens.file("rows.parquet"), "train", ("supervised", "rejected"), judged=True)

@@ -71,7 +71,8 @@ def filled_phases(spec: TuneSpec, base: Base, tokens: Tokens) -> tuple[list[Fill
     for number, phase in enumerate(phases):
         own = {name: value for name in ("objective", "learning_rate", "epochs", "rows_per_step")
                if (value := getattr(phase, name)) is not None}  # fmt: skip
-        count = len(_rows_of(phase.rows, path)[0])
+        rows, units = _rows_of(phase.rows, path)
+        count = len(rows if units is None else units)
         if not count:
             found = f"no training row is there for `rows: {phase.rows}`, or none has a trained token"
             where = f"tune.phases[{number}].rows" if spec.phases else "tune"

@@ -152,8 +152,11 @@ def text_rows(chat: Chat, example: Example, context_tokens: int) -> Iterator[Tok
 
 
 def text_ids(chat: Chat, text: str) -> list[int]:
-    """Tokens of a plain text as the tokeniser wraps one, with the token that ends a text behind it."""
-    ids: list[int] = list(chat.tokenizer(text)["input_ids"])
+    """Tokens of a plain text as the tokeniser wraps one, with the token that ends a text behind it.
+
+    A special token's name in the text stays text: a document cannot end itself or open a turn.
+    """
+    ids: list[int] = list(chat.tokenizer(text, split_special_tokens=True)["input_ids"])
     end = _end_of_text(chat)
     return ids if end is None or ids[-1:] == [end] else [*ids, end]
 
