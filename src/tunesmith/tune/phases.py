@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
-from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, read_rows, shared_prefix
+from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
+from tunesmith.tune.reading import BOTH
 from tunesmith.tune.rewards import SAMPLING, TERM
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
@@ -84,20 +86,25 @@ def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | 
     """The training rows of a phase, and the units in which they must stay together."""
     if what == "text":
         return read_rows(path, "train", ("text",)), None
+    if what == "judged":
+        return [last_turn(row) for row in read_rows(path, "train", ("supervised", "rejected"), judged=True)], None
     rows = read_rows(path, "train", ("supervised",))
     if what != "pairs":
         return rows, None
     better = {row.id: row for row in rows}
-    pairs = [(better[worse.id], worse) for worse in read_rows(path, "train", ("rejected",)) if worse.id in better]
-    return [row for pair in pairs for row in pair], [(2 * n, 2 * n + 1) for n in range(len(pairs))]
+    worse = [row for row in read_rows(path, "train", ("rejected",)) if row.id in better]
+    pairs = [last_turn(row) for other in worse for row in (better[other.id], other)]
+    return pairs, [(2 * n, 2 * n + 1) for n in range(len(worse))]
 
 
 def seams_of(phase: FilledPhase, room: Room) -> Seams:
     """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
-    general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
-    valid = read_rows(room.tokens.file("rows.parquet"), "valid")
+    share = general_share(spec.objective)
+    general = _general_rows(room.tokens) if share else []
+    parts = ("text",) if phase.rows == "text" else ("supervised",)
+    valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
     everything = [*rows, *general]
     prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
     together = all(begins_alike(row, everything[0], prefix) for row in valid)
@@ -112,15 +119,17 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         seed=context.seed,
         units=units if units is not None else [(number,) for number in range(len(rows))],
         replayed=range(len(rows), len(everything)),
-        replay_rows=_replay_rows(spec),
+        replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
     )
     job = _job(phase, room, forward, plan)
+    if spec.curriculum.order == "easy_to_hard":
+        plan = replace(plan, difficulty=difficulty(plan, job))
     work = _work(phase, plan, job)
     return Seams(
         spec=spec,
         plan=work,
         forward=forward,
-        objective=_objective(spec, job),
+        objective=_objective(phase, job),
         keeper=Keeper(job.folder / "steps", _warn(context)),
         events=context.events,
         evaluate=_evaluation(room, forward, plan, valid, together=together),
@@ -130,10 +139,12 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     )
 
 
-def _objective(spec: TuneSpec, job: Job) -> Objective:
+def _objective(phase: FilledPhase, job: Job) -> Objective:
+    spec = phase.spec
     weights = {name: weight for name, weight, _ in map(weighted, spec.objective)}
     weighting = WEIGHTINGS.build(spec.weighting, where="tune.weighting").begin(weights)
-    return Objective.build(spec.objective, job, weighting=weighting)
+    shares = Shares(spec.curriculum.supervised if phase.rows == BOTH else ())
+    return Objective.build(spec.objective, job, weighting=weighting, shares=shares)
 
 
 def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
@@ -195,7 +206,14 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
         examples=examples,
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
+        profile=room.profile,
+        general=cache(lambda: _general_rows(room.tokens)),
+        untrained=phase.number == 0,
     )
+
+
+def _general_rows(tokens: Tokens) -> list[Row]:
+    return read_rows(tokens.file("rows.parquet"), "general", ("general",))
 
 
 def _companions(room: Room, work: Work) -> dict[str, Companion]:
@@ -219,16 +237,6 @@ def _evaluation(
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
         return lambda: mean_loss(whole, batches, room.model)
     return lambda: mean_loss(forward, batches, room.model)
-
-
-def _replays(spec: TuneSpec) -> bool:
-    return any(use.use == "replay" for use in spec.objective)
-
-
-def _replay_rows(spec: TuneSpec) -> int:
-    """General rows that go along with every step: a share of its own rows, at least one."""
-    shares = [float(use.settings.get("share", 0.25)) for use in spec.objective if use.use == "replay"]
-    return max(1, round(sum(shares) * int(spec.rows_per_step))) if shares else 0
 
 
 def _warn(context: Context) -> Callable[[str], None]:
