@@ -45,13 +45,15 @@ class Bench:
 def bench(
     folder: Path, scorer: Any = None, *, mixed: bool = False, pack: bool = True, context: int = 200, **settings: Any
 ) -> Bench:
-    """Settings are those of the term, and `architecture`."""
+    """Settings are those of the term, `architecture`, and `full`: all weights are trained, there is no adapter."""
     architecture = settings.pop("architecture", "llama")
     base = tiny_base(folder, architecture, initializer_range=0.3)
     strategy = {**LORA, "dropout": 0.0} if architecture == "deepseek_v3" else LORA  # routed experts take no dropout
-    adapted = STRATEGIES.build(strategy).apply(load_model(Path(base.path)).requires_grad_(False), seed=0)
+    model = load_model(Path(base.path))
+    full = settings.pop("full", False)
+    adapted = model if full else STRATEGIES.build(strategy).apply(model.requires_grad_(False), seed=0)
     torch.manual_seed(3)
-    for weight in trained_weights(adapted).values():
+    for weight in [] if full else trained_weights(adapted).values():
         torch.nn.init.normal_(weight, std=0.05)
     examples = examples_of(PROMPTS)
     rows = [row_of_example(Chat.of(base.path), example) for example in examples]
@@ -159,6 +161,40 @@ def test_the_reference_stays_where_the_phase_began(tmp_path: Path) -> None:
             weight.mul_(3)
     row = made.sampler.work(0)[0].items[0]
     assert row.about.old != pytest.approx(row.about.reference, abs=1e-2)
+
+
+def test_a_model_that_is_trained_in_full_is_its_own_reference(tmp_path: Path) -> None:
+    made = bench(tmp_path, kl=0.1, updates=2, full=True)
+    weights = {name: weight.clone() for name, weight in made.weights().items()}
+    row = made.sampler.work(0)[0].items[0]
+    assert row.about.old == row.about.reference
+    with torch.no_grad():
+        made.weights()["model.norm.weight"].mul_(0.5)
+    moved = made.sampler.work(2)[0].items[0]
+    assert moved.about.old != pytest.approx(moved.about.reference, abs=1e-2)
+    assert all(
+        torch.equal(weight, weights[name] * (0.5 if name == "model.norm.weight" else 1))
+        for name, weight in made.weights().items()
+    )
+
+
+def test_general_rows_go_along_and_supervised_ones_do_not(tmp_path: Path) -> None:
+    """Prompts alone with replay: of the plan's rows a step has its 2 general ones, and no prompt is made of them."""
+    made = bench(tmp_path)
+    plan = made.sampler.plan
+    general = [replace(row, id=f"general-{row.id}", part="general") for row in plan.rows[:3]]
+    replaying = replace(
+        plan,
+        rows=[*plan.rows, *general],
+        units=[(number,) for number in range(PROMPTS)],
+        replayed=range(PROMPTS, PROMPTS + 3),
+        replay_rows=2,
+    )
+    sampler = Sampler(replaying, made.sampler.job, made.sampler.asking)
+    step, batches = sampler.work(0)
+    assert (step.rows(("general",)), step.rows(("supervised",)), step.rows(("sampled",))) == (2, 0, 8)
+    assert len(sampler.prompts) == PROMPTS and sampler.steps == 6
+    assert {row.part for row in batches[0].items} == {"general"}
 
 
 def test_a_sampling_is_kept_for_its_updates_and_through_a_kill(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tunesmith.tune.rewards import SAMPLING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tunesmith.tune.batches import Row, Step
+    from tunesmith.tune.batches import Step
 
 PARTS = ("sampled",)
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -32,7 +32,10 @@ class Reward(Use):
 class PolicyGradient:
     """Answers that were better than others to the same prompt become likelier, worse ones less likely (GRPO).
 
-    Needs a phase with `rows: prompts` or `supervised_and_prompts`. Source: Shao et al. 2024, arXiv:2402.03300, eq. 3.
+    Reads `rows: prompts` or `supervised_and_prompts` (GRPO, Shao et al. 2024, arXiv:2402.03300, eq. 3). The curve has
+    the mean `reward`, the share of `dead_groups` (all answers got the same reward: nothing to learn), the shares of
+    answers that `ended` by themselves and that are `unscored` (they take no part), the mean of `answer_tokens`, with
+    `kl` the mean divergence per token in nats, and with several updates the share of `clipped` tokens.
 
     Args:
         reward: the scorers that judge an answer, `[{use: exact_match, weight: 1.0}]`; their weighted sum is its reward.
@@ -68,14 +71,12 @@ class PolicyGradient:
 class _PolicyGradient(Running):
     settings: PolicyGradient
     rewarded: ClassVar[bool] = True
-    step: Sequence[Row] = ()
+    step: Step | None = None
     divergence: float = 0.0
     clipped: int = 0
-    seen: int = 0
 
     def begin(self, step: Step) -> None:
-        self.step = step.items
-        self.divergence, self.clipped, self.seen = 0.0, 0, 0
+        self.step, self.divergence, self.clipped = step, 0.0, 0
 
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         import torch
@@ -108,15 +109,16 @@ class _PolicyGradient(Running):
             loss = loss + self.settings.kl * off
             self.divergence += float(off.detach().sum())
         self.clipped += int(held.sum())
-        self.seen += len(targets)
         return (share * loss).sum()
 
     def told(self) -> dict[str, float]:
         from tunesmith.tune.rollouts import figures
 
-        found = figures(self.step)
+        if self.step is None:
+            return {}
+        found, tokens = figures(self.step.items), max(1, self.step.tokens(PARTS))
         if self.settings.kl:
-            found["kl"] = self.divergence / max(1, self.seen)
+            found["kl"] = self.divergence / tokens
         if self.settings.updates > 1:
-            found["clipped"] = self.clipped / max(1, self.seen)
+            found["clipped"] = self.clipped / tokens
         return found
