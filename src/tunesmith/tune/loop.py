@@ -194,6 +194,7 @@ class _Run:
         """Forward and backward of all micro-batches; the point of the curve. Nothing is updated."""
         objective = self.seams.objective
         told, batches = self.plan.work(step, self.micro_tokens)
+        objective.begin(told)
         terms: dict[str, float] = {}
         norms: dict[str, float] = {}
         for batch in batches:
@@ -213,6 +214,7 @@ class _Run:
         objective.weighting.learn(terms, {name: math.sqrt(size) for name, size in norms.items()})
         point: Point = {"step": step + 1, "epoch": (step + 1) / self.plan.steps_per_epoch}
         point |= {"loss": objective.total(terms, told), **{name: terms.get(name, 0.0) for name in objective.names}}
+        point |= objective.told()
         point |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "gradient_norm": norm}
         return point | {"trained_tokens": sum(len(row.trained) for row in told.items), "tokens": _tokens(batches)}
 

@@ -98,6 +98,13 @@ class Companion:
 class Running(Companion):
     """A term at work in one training."""
 
+    def begin(self, step: Step) -> None:
+        """Step `step` begins, or begins anew with smaller micro-batches: forget what was gathered for `told`."""
+
+    def told(self) -> dict[str, float]:
+        """Finite figures for the curve, asked for once all micro-batches of a step are done; `after_step` follows."""
+        return {}
+
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         """This micro-batch's share of the term in step `step`: a float32 scalar with gradient; None: reads nothing.
 
@@ -239,6 +246,15 @@ class Objective:
         if grad is not None and states.requires_grad:
             torch.autograd.backward(states, grad)
         return values, norms
+
+    def begin(self, step: Step) -> None:
+        """A step begins, or begins anew: see `Running.begin`."""
+        for part in self.parts:
+            part.term.begin(step)
+
+    def told(self) -> dict[str, float]:
+        """What the terms tell beside their values, as `TERM.FIGURE`."""
+        return {f"{part.name}.{name}": value for part in self.parts for name, value in part.term.told().items()}
 
     def penalties(self, step: Step) -> dict[str, float]:
         """Add the gradients of the terms that depend on the weights alone; their values before weighting."""
