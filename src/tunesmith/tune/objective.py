@@ -105,6 +105,13 @@ class Running(Companion):
         """Finite figures for the curve, asked for once all micro-batches of a step are done; `after_step` follows."""
         return {}
 
+    def sums(self) -> dict[str, float]:
+        """What was gathered over the micro-batches of this step, for `told` or `after_step`: name -> sum."""
+        return {}
+
+    def summed(self, sums: Mapping[str, float]) -> None:
+        """Several processes share the step: take these sums over all of them for one's own; before `told`."""
+
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         """This micro-batch's share of the term in step `step`: a float32 scalar with gradient; None: reads nothing.
 
@@ -243,8 +250,8 @@ class Objective:
                 norms[part.name] = float(leaf.grad.float().square().sum()) / size**2
                 total, leaf.grad = leaf.grad if total is None else total + leaf.grad, None
         grad = leaf.grad if total is None else total
-        if grad is not None and states.requires_grad:
-            torch.autograd.backward(states, grad)
+        if states.requires_grad:  # even where no term read anything: sharded weights need every process's pass
+            torch.autograd.backward(states, torch.zeros_like(states) if grad is None else grad)
         return values, norms
 
     def begin(self, step: Step) -> None:
@@ -255,6 +262,15 @@ class Objective:
     def told(self) -> dict[str, float]:
         """What the terms tell beside their values, as `TERM.FIGURE`."""
         return {f"{part.name}.{name}": value for part in self.parts for name, value in part.term.told().items()}
+
+    def sums(self) -> dict[str, dict[str, float]]:
+        """Name of each term -> what it gathered in this step: see `Running.sums`."""
+        return {part.name: part.term.sums() for part in self.parts}
+
+    def summed(self, sums: Mapping[str, Mapping[str, float]]) -> None:
+        """Give every term what all processes gathered: see `Running.summed`."""
+        for part in self.parts:
+            part.term.summed(sums.get(part.name, {}))
 
     def penalties(self, step: Step) -> dict[str, float]:
         """Add the gradients of the terms that depend on the weights alone; their values before weighting."""

@@ -53,34 +53,45 @@ def run(
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, filled_phases, seams_of
+    from tunesmith.tune.ranks import here
+    from tunesmith.tune.sharding import gather, shard
 
     filled, choices = filled_phases(spec, base, tokens)
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
-    model = _adapted(filled[0].spec, strategy, base, context.seed)
-    _same_threads(context.scratch / "threads.json")
-    room = Room(model, strategy, base, profile, snapshot, tokens, context)
+    ranks = here(sharded=spec.parallel == "sharded")
+    model = _adapted(filled[0].spec, strategy, base, context.seed, on_cpu=ranks.sharded)
+    if ranks.sharded:
+        model = shard(model, ranks)
+    with ranks.in_turn():
+        _same_threads(context.scratch / f"threads-{ranks.world}.json")
+    room = Room(model, strategy, base, profile, snapshot, tokens, context, ranks)
     outcomes = []
     for phase in filled:  # one that an interrupted run has finished is only put back in force
-        outcomes.append(train(model, seams_of(phase, room)))
-    save_adapter(model, context.out / ADAPTER, base_path=base.path)
-    points = [point for outcome in outcomes for point in outcome.points]
-    files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
+        with ranks.keeping(context.scratch, f"phase-{phase.number}") as folder:
+            seams = seams_of(phase, room, folder)
+        outcomes.append(train(model, seams))
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
+    gather(model, ranks)
+    if ranks.main:
+        save_adapter(model, context.out / ADAPTER, base_path=base.path)
+        points = [point for outcome in outcomes for point in outcome.points]
+        files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
     told = {"strategy": filled[0].spec.strategy.model_dump(mode="json"), "epochs": [f.spec.epochs for f in filled]}
     return _checkpoint(outcomes, told, base=base, tokens=tokens, trainable=trainable, seed=context.seed)
 
 
-def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
-    """The base model on the device, with the strategy's weights trained."""
+def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int, *, on_cpu: bool = False) -> Any:
+    """The base model on the device (or still on the CPU, to be sharded), with the strategy's weights trained."""
     import torch
 
     from tunesmith.models.load import load_model
     from tunesmith.tune.precision import dtype_for
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_model(Path(base.path), dtype=dtype_for(spec.precision, device), device=device)
+    dtype = dtype_for(spec.precision, device)
+    model = load_model(Path(base.path), dtype=dtype, device="cpu" if on_cpu else device)
     try:
         adapted = strategy.apply(model.requires_grad_(False), seed=seed)
     except ValueError as error:
