@@ -164,7 +164,8 @@ def _as_line(say: Callable[[dict[str, Any]], None]) -> Callable[[Event], None]:
 
 def _end_with_parent() -> None:
     """Wait for the end of standard input, which the parent holds open; then stop as by Ctrl-C, or at last at once."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not through sys.stdin, whose lock this thread would hold at the interpreter's end
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(LAST_SECONDS)
     os._exit(EXIT_INTERRUPTED)

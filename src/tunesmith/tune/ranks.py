@@ -117,7 +117,7 @@ class Ranks:
 
     @contextlib.contextmanager
     def in_turn(self) -> Iterator[None]:
-        """A block that reads or makes files: rank 0 goes first, the others find what it made, and all leave together."""
+        """A block that reads or makes files: rank 0 goes first, the others find what it made; all leave together."""
         if not self.main:
             self.wait()
         yield
