@@ -28,6 +28,7 @@ SETTINGS = {"epochs": 2, "checkpoint_every": "1 steps", "tokens_per_micro_batch"
 """10 rows in steps of 4: 3 steps an epoch, the third of 2 rows; 6 steps."""
 LOSS, WEIGHT = 1e-5, 1e-4
 Curve = list[dict[str, Any]]
+SWITCHES = [("data", 2, 1), ("sharded", 1, 2), pytest.param("sharded", 2, 1, marks=pytest.mark.slow)]
 
 
 @dataclass
@@ -92,7 +93,7 @@ def test_two_processes_give_the_curve_of_one(crews: Crews, alone: Path, tmp_path
     alike(crews.run(tmp_path, 2, spec={"parallel": parallel}), alone)
 
 
-@pytest.mark.parametrize(("parallel", "first", "second"), [("data", 2, 1), ("sharded", 1, 2), ("sharded", 2, 1)])
+@pytest.mark.parametrize(("parallel", "first", "second"), SWITCHES)
 def test_a_checkpoint_of_one_number_of_processes_is_resumed_by_another(
     crews: Crews, alone: Path, tmp_path: Path, parallel: str, first: int, second: int
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_loss_that_is_not_a_number_in_one_process_is_set_aside_by_all(crews: C
     assert "nan" in incident and "ex-0-" in incident
 
 
+@pytest.mark.slow
 def test_one_process_without_room_makes_all_halve_their_micro_batches(
     crews: Crews, alone: Path, tmp_path: Path
 ) -> None:

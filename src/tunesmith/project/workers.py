@@ -46,8 +46,11 @@ class Crew:
     Args:
         processes: by rank.
         logs: what each wrote to standard error.
-        lines: what they say, with their ranks; None where one has ended.
+        lines: what they say, with their ranks.
         ended: ranks in the order in which they ended.
+        problems: what they found wrong, by rank.
+        made: fields of the artifact, from rank 0.
+        interrupted: they were sent a Ctrl-C; one that had not yet begun to train ends by it as any process does.
     """
 
     processes: list[subprocess.Popen[str]]
@@ -56,10 +59,11 @@ class Crew:
     ended: list[int] = field(default_factory=list)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
     made: dict[str, Any] | None = None
+    interrupted: bool = False
 
     def follow(self, events: Events, stop: threading.Event) -> None:
         """Pass on what the workers tell until all have ended; `stop` sends each of them one Ctrl-C."""
-        sent, until = False, float("inf")
+        until = float("inf")
         while len(self.ended) < len(self.processes):
             self._listen(events, _LOOK_SECONDS)
             for rank, process in enumerate(self.processes):
@@ -67,8 +71,8 @@ class Crew:
                     self.ended.append(rank)
                     if process.returncode not in (0, EXIT_INTERRUPTED):
                         until = min(until, time.monotonic() + GRACE_SECONDS)
-            if stop.is_set() and not sent:
-                sent = True
+            if stop.is_set() and not self.interrupted:
+                self.interrupted = True
                 self._send(signal.SIGINT)
             if time.monotonic() > until:
                 break
@@ -85,6 +89,8 @@ class Crew:
         told = [problem for rank in sorted(self.problems) for problem in self.problems[rank]]
         if told:
             raise UserError(dict.fromkeys(told))
+        if self.interrupted and self.made is None:
+            raise KeyboardInterrupt
         dead = [rank for rank in self.ended if codes[rank] not in (0, EXIT_INTERRUPTED)]
         if dead:
             raise UserError(self._death(min(dead, key=lambda rank: ((codes[rank] or 0) >= 0, dead.index(rank)))))
@@ -181,7 +187,7 @@ def _crew(folder: Path, workers: int) -> Iterator[Crew]:
             crew.logs.append(folder / f"worker-{rank + 1}.log")
             with crew.logs[-1].open("wb") as log:
                 crew.processes.append(_start(folder / "job.json", meeting, _surroundings(rank, workers, threads), log))
-            threading.Thread(target=_read, args=(crew, rank), daemon=True).start()
+            threading.Thread(target=listen, args=(crew, rank), daemon=True).start()
         yield crew
     finally:
         crew.end()
@@ -221,7 +227,7 @@ def _loopback() -> dict[str, str]:
     return {}
 
 
-def _read(crew: Crew, rank: int) -> None:
+def listen(crew: Crew, rank: int) -> None:
     """Collect what a worker says until it falls silent."""
     out = crew.processes[rank].stdout
     for line in out or ():
