@@ -1,6 +1,6 @@
-"""Benchmarks: `./dev bench [NAME ...] [--model FOLDER] [--rounds N]`; a file of this folder is a benchmark.
+"""Benchmarks: `./dev bench [NAME ...]`; a file of this folder is a benchmark.
 
-A benchmark has `ROUNDS` and `run(model, rounds) -> Outcome`. Run on a quiet machine; figures go into docs/lab.md.
+A benchmark has `run(asked) -> Outcome`. Run on a quiet machine; figures go into docs/lab.md.
 """
 
 from __future__ import annotations
@@ -8,13 +8,27 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import os
+import platform
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any, NoReturn
+
+from bench._frame import Asked
 
 HERE = Path(__file__).parent
 DEFAULT_MODEL = "smollm2-135m-instruct"
+
+EXAMPLES = """\
+examples:
+  ./dev bench peers                              everybody on 32 rows, 3 rounds
+  ./dev bench peers --only trl --rows 400        ours and TRL's on all rows
+  ./dev bench peers --device cuda --rows 400     on a GPU in bfloat16, with model FLOP utilisation
+  ./dev bench floor layered --json figures.json  what the work could take, what layered tuning saves
+"""
 
 
 def names() -> dict[str, str]:
@@ -26,25 +40,66 @@ def names() -> dict[str, str]:
 def main() -> None:
     """Run the named benchmarks, or all of them."""
     known = names()
+    parser = _parser(known)
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in known]:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
+    if given.rounds is not None and given.rounds < 2:
+        parser.error("--rounds must be at least 2: one round has no spread")
+    if given.device == "cuda" and not _has_cuda():
+        parser.error("--device cuda: torch finds no GPU here")
+    signal.signal(signal.SIGTERM, _interrupted)  # so that what was started is ended, as on Ctrl-C
+    try:
+        asked = _asked(given)
+        print(f"model {asked.model}, {asked.threads} threads, load {os.getloadavg()[0]:.1f}", flush=True)
+        figures = {name: _run(name, known[name], asked) for name in given.names or known}
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if given.json:
+        machine = {"machine": platform.machine(), "python": platform.python_version(), "threads": asked.threads}
+        given.json.write_text(json.dumps({"on": machine, "benchmarks": figures}, indent=2) + "\n", encoding="utf-8")
+
+
+def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
     about = "\n".join(f"  {name:<12} {line}" for name, line in known.items())
     parser = argparse.ArgumentParser(
-        prog="./dev bench", epilog=f"benchmarks:\n{about}", formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="./dev bench",
+        epilog=f"benchmarks:\n{about}\n\n{EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all by default")
-    parser.add_argument("--model", help=f"catalog name or model folder; {DEFAULT_MODEL} by default")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="catalog name or model folder; %(default)s by default")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark, at least 2; each has its own default")
-    asked = parser.parse_args()
-    if unknown := [name for name in asked.names if name not in known]:
-        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
-    if asked.rounds is not None and asked.rounds < 2:
-        parser.error("--rounds must be at least 2: one round has no spread")
-    model = _model(asked.model or DEFAULT_MODEL)
-    print(f"model {model}, {_threads()} threads, load {os.getloadavg()[0]:.1f}")
-    for name in asked.names or known:
-        benchmark = importlib.import_module(f"bench.{name}")
-        began = time.monotonic()
-        outcome = benchmark.run(model, asked.rounds or benchmark.ROUNDS)
-        print(f"{name}: {known[name]}\n{outcome.told()}\n  {time.monotonic() - began:.0f} s in all", flush=True)
+    parser.add_argument("--rows", type=_positive, help="training rows, at most 400; each benchmark has its own default")
+    parser.add_argument("--epochs", type=_positive, help="passes over the rows")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where peers are compared")
+    parser.add_argument("--threads", type=_positive, help="threads of each run; the free cores by default")
+    parser.add_argument("--only", action="append", default=[], metavar="PART", help="contenders with PART in the name")
+    parser.add_argument("--peak-tflops", type=float, help="of the GPU in bfloat16, where cards.json does not know it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    return parser
+
+
+def _run(name: str, about: str, asked: Asked) -> dict[str, Any]:
+    began = time.monotonic()
+    outcome = importlib.import_module(f"bench.{name}").run(asked)
+    print(f"{name}: {about}\n{outcome.told()}\n  {time.monotonic() - began:.0f} s in all", flush=True)
+    return dict(outcome.as_dict())
+
+
+def _asked(given: argparse.Namespace) -> Asked:
+    from tunesmith.models.hardware import free_threads
+
+    return Asked(
+        model=_model(given.model),
+        rounds=given.rounds,
+        rows=given.rows,
+        epochs=given.epochs,
+        device=given.device,
+        threads=given.threads or free_threads(),
+        only=tuple(given.only),
+        peak_tflops=given.peak_tflops,
+    )
 
 
 def _model(name: str) -> Path:
@@ -59,13 +114,21 @@ def _model(name: str) -> Path:
         sys.exit(str(error))
 
 
-def _threads() -> int:
+def _has_cuda() -> bool:
     import torch
 
-    from tunesmith.models.hardware import free_threads
+    return torch.cuda.is_available()
 
-    torch.set_num_threads(free_threads())
-    return torch.get_num_threads()
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _interrupted(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,20 +1,61 @@
-"""What benchmarks share: an outcome of pairs, how it is told, and the rows of the medical-coding recipe.
+"""What benchmarks share: what is asked for, and an outcome of rounds and how it is told.
 
-Times of one run on one machine say little: others work on it, it throttles, caches warm up. So two ways of doing the
-same work are run in turn (A B A B ...), each round gives one ratio, and the median of the ratios is told with their
-spread. There is no threshold to pass.
+Times of one run on one machine say little: others work on it, it throttles, caches warm up. So the ways of doing the
+same work are run in turn (A B C A B C ...), each round gives one ratio, and the median of the ratios is told with
+their spread. There is no threshold to pass.
 """
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
+from typing import Any
 
-from tunesmith.core.types import Message
-from tunesmith.project.recipes.medical_coding import diagnoses, system_prompt
+Figures = dict[str, float]
+"""Column -> value of one run."""
 
-ROW_SEED = 0
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for.
+
+    Args:
+        model: its folder.
+        rounds: how often each contender runs; None: the benchmark's own number.
+        rows: how many training rows; None: the benchmark's own number.
+        epochs: passes over the rows; None: the benchmark's own number.
+        device: `cpu` or `cuda`.
+        threads: of each run, on the processor.
+        only: parts of names of contenders that take part besides tunesmith; empty: all.
+        peak_tflops: of the card; None: looked up by its name.
+    """
+
+    model: Path
+    rounds: int | None = None
+    rows: int | None = None
+    epochs: int | None = None
+    device: str = "cpu"
+    threads: int = 1
+    only: tuple[str, ...] = ()
+    peak_tflops: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of each run.
+
+    Args:
+        name: key of the figure.
+        head: how it is headed, with its unit.
+        digits: after the point.
+        compared: whether ours over theirs is told.
+    """
+
+    name: str
+    head: str
+    digits: int = 0
+    compared: bool = True
 
 
 @dataclass
@@ -22,40 +63,64 @@ class Outcome:
     """Rounds of one benchmark.
 
     Args:
-        unit: of the rates.
-        theirs_is: what we are compared with, in a few words.
-        ours, theirs: one rate a round; more is better.
-        notes: what else must be known, above all whether both did the same work.
+        columns: of the table.
+        runs: contender -> its figures, one entry a round; the first contender is what the others are compared with.
+        notes: what else must be known, above all whether all did the same work.
     """
 
-    unit: str
-    theirs_is: str
-    ours: list[float] = field(default_factory=list)
-    theirs: list[float] = field(default_factory=list)
+    columns: tuple[Column, ...]
+    runs: dict[str, list[Figures]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def add(self, contender: str, figures: Figures) -> None:
+        """One more run."""
+        self.runs.setdefault(contender, []).append(figures)
+
+    def ratios(self, contender: str, column: str) -> list[float]:
+        """What the first contender has over what `contender` has, round by round; nothing where either has none."""
+        first = next(iter(self.runs.values()))
+        pairs = zip(first, self.runs[contender], strict=False)
+        return [ours[column] / theirs[column] for ours, theirs in pairs if ours.get(column) and theirs.get(column)]
+
     def told(self) -> str:
-        """The rates, the ratio and the notes as lines."""
-        ratios = [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
-        lines = [
-            f"  {'tunesmith':<28} {_spread(self.ours)} {self.unit}",
-            f"  {self.theirs_is:<28} {_spread(self.theirs)} {self.unit}",
-            f"  {'ratio of a round':<28} {_spread(ratios)}",
-        ]
+        """The figures, the ratios and the notes as lines."""
+        lines = _table(
+            ["", *(column.head for column in self.columns)],
+            [[name, *(self._cell(runs, column) for column in self.columns)] for name, runs in self.runs.items()],
+        )
+        first, *others = self.runs
+        compared = [column for column in self.columns if column.compared]
+        if others and compared:
+            heads = [f"{first} over", *(column.head.partition(",")[0] for column in compared)]
+            body = [[name, *(_spread(self.ratios(name, c.name), 2) for c in compared)] for name in others]
+            lines += ["", *_table(heads, body)]
         return "\n".join(lines + [f"  {note}" for note in self.notes])
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        first, *others = self.runs
+        ratios = {name: {c.name: self.ratios(name, c.name) for c in self.columns if c.compared} for name in others}
+        return {"compared_with": first, "runs": self.runs, "ratios": ratios, "notes": self.notes}
 
-def _spread(values: list[float]) -> str:
-    digits = 2 if median(values) < 100 else 0
-    return (
-        f"{median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f}, {len(values)} rounds)"
-    )
+    @staticmethod
+    def _cell(runs: list[Figures], column: Column) -> str:
+        return _spread([run[column.name] for run in runs if column.name in run], column.digits)
 
 
-def conversations(count: int) -> list[tuple[Message, ...]]:
-    """`count` conversations of the recipe, drawn by a fixed seed: system prompt, diagnosis, chapter."""
-    system = Message(role="system", content=system_prompt())
-    rows = random.Random(ROW_SEED).sample(diagnoses(), count)
-    return [
-        (system, Message(role="user", content=r.diagnosis), Message(role="assistant", content=r.chapter)) for r in rows
-    ]
+def _spread(values: list[float], digits: int) -> str:
+    """`median (least to most)`; the median alone where that is all there is to see."""
+    if not values:
+        return "-"
+    told = f"{median(values):,.{digits}f}"
+    least, most = f"{min(values):,.{digits}f}", f"{max(values):,.{digits}f}"
+    return told if least == most else f"{told} ({least} to {most})"
+
+
+def _table(heads: list[str], body: list[list[str]]) -> list[str]:
+    """Lines of columns, the first aligned to the left, the others to the right."""
+    widths = [max(len(line[place]) for line in [heads, *body]) for place in range(len(heads))]
+    lines = []
+    for line in [heads, *body]:
+        first, *others = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        lines.append("  ".join(["", first.strip().ljust(widths[0]), *others]))
+    return lines

@@ -6,38 +6,42 @@ Rates count answers.
 
 from __future__ import annotations
 
+import random
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
-from bench._frame import Outcome, conversations
+from bench._frame import Asked, Column, Outcome
 
+from tunesmith.core.types import Message
 from tunesmith.models.answerer import LocalAnswerer
 from tunesmith.models.chat import Chat
 from tunesmith.models.generate import Generation, generate, pad_left
 from tunesmith.models.load import load_model
+from tunesmith.project.recipes.medical_coding import diagnoses, system_prompt
 
 ROUNDS = 3
+ROW_SEED = 0
 PROMPTS = 64
 AT_MOST_TOKENS = 24
 
 
-def run(model: Path, rounds: int) -> Outcome:
-    """`rounds` times all prompts, by ours and then by transformers."""
-    loaded, chat = load_model(model), Chat.of(model)
+def run(asked: Asked) -> Outcome:
+    """All prompts in each round, by ours and then by transformers."""
+    torch.set_num_threads(asked.threads)
+    loaded, chat = load_model(asked.model), Chat.of(asked.model)
     stops = LocalAnswerer(loaded, chat, "bench").stop_ids
-    prompts = [chat.prompt(messages[:-1]) for messages in conversations(PROMPTS)]
-    outcome = Outcome("answers/s", "transformers.generate")
+    prompts = [chat.prompt(messages) for messages in conversations(PROMPTS)]
+    outcome = Outcome((Column("answers_per_second", "answers/s", 2),))
     ours: list[list[int]] = []
     theirs: list[list[int]] = []
-    for _ in range(rounds):
+    for _ in range(asked.rounds or ROUNDS):
         began = time.monotonic()
         ours = [answer.ids for answer in generate(loaded, prompts, Generation(AT_MOST_TOKENS, stops))]
-        outcome.ours.append(PROMPTS / (time.monotonic() - began))
+        outcome.add("tunesmith", {"answers_per_second": PROMPTS / (time.monotonic() - began)})
         began = time.monotonic()
         theirs = _generated(loaded, prompts, stops)
-        outcome.theirs.append(PROMPTS / (time.monotonic() - began))
+        outcome.add("transformers.generate", {"answers_per_second": PROMPTS / (time.monotonic() - began)})
     same = sum(a == b for a, b in zip(ours, theirs, strict=True))
     length = sum(map(len, prompts)) / PROMPTS
     outcome.notes = [
@@ -45,6 +49,13 @@ def run(model: Path, rounds: int) -> Outcome:
         f"{same} of {PROMPTS} greedy answers are the same, token by token",
     ]
     return outcome
+
+
+def conversations(count: int) -> list[tuple[Message, ...]]:
+    """`count` questions of the medical-coding recipe, drawn by a fixed seed: system prompt, diagnosis."""
+    system = Message(role="system", content=system_prompt())
+    rows = random.Random(ROW_SEED).sample(diagnoses(), count)
+    return [(system, Message(role="user", content=row.diagnosis)) for row in rows]
 
 
 @torch.inference_mode()

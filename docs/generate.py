@@ -27,7 +27,7 @@ _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*)")
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "empty"}
 _LIMITS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}", "min_length": "of length {} or more"}
 _SHELF_OF = {
-    "sources": "data.sources", "cleaners": "data.clean", "strategies": "tune.strategy", "terms": "tune.objective", "weightings": "tune.weighting",
+    "sources": "data.sources", "cleaners": "data.clean", "strategies": "tune.strategy", "terms": "tune.objective", "weightings": "tune.weighting", "trackers": "tune.track",
     "paths": "reason.paths", "scorers": "evaluate.scorers", "metrics": "evaluate.metrics",
 }  # fmt: skip
 
@@ -105,7 +105,7 @@ def _spoken(annotation: Any) -> str:
         return "list of sections" if inner == "section" else f"list of {f'({inner})' if ' or ' in inner else inner}"
     if origin is dict:
         return f"mapping of ({_spoken(parts[0])}) to {_spoken(parts[1])}"
-    if annotation is Use:
+    if inspect.isclass(annotation) and issubclass(annotation, Use):
         return "`{use: NAME, ...}`"
     return "section" if inspect.isclass(annotation) and issubclass(annotation, Section) else _WORDS[annotation]
 
@@ -230,7 +230,9 @@ def rules() -> str:
 
     def when(line: Mapping[str, Any]) -> str:
         size, rows = line.get("parameters_at_most"), line.get("rows_at_most")
-        told = [f"model of at most {size / 1e9:g} B parameters"] if size else []
+        told = [" or ".join(f"`{name}`" for name in line["methods"])] if "methods" in line else []
+        told += [f"`{name}: {_yaml(value)}`" for name, value in line.get("settings", {}).items()]
+        told += [f"model of at most {size / 1e9:g} B parameters"] if size else []
         told += [f"at most {rows:,} training rows"] if rows else []
         return ", ".join(told) or "else"
 

@@ -77,7 +77,7 @@ def tiny_model_folder(
 
     Args:
         tmp_path: an existing folder.
-        architecture: llama, qwen2, qwen3, deepseek_v2 or deepseek_v3.
+        architecture: llama, qwen2, qwen3, deepseek_v2 to deepseek_v4, phi3, gpt_neox, gpt2 or opt.
         seed: of the random weights; the caller's torch seed is left as it was.
         chat_template: Jinja source that is stored with the tokeniser.
         size: fields of the architecture's config that differ from the defaults (hidden 32, 2 layers, 4 heads,
@@ -135,12 +135,36 @@ _MLA: dict[str, Any] = {
 """Multi-head latent attention and routed experts: the first layer dense, the others of 4 experts, 2 in use."""
 
 
+_COMPRESSED: dict[str, Any] = {
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "qk_rope_head_dim": 8,
+    "q_lora_rank": 16,
+    "moe_intermediate_size": 16,
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "o_groups": 2,
+    "o_lora_rank": 8,
+    "index_n_heads": 2,
+    "index_head_dim": 16,
+    "index_topk": 8,
+    "hc_mult": 2,
+    "sliding_window": 16,
+}
+"""DeepSeek-V4: compressed attention, hyper-connections, routed experts, output projection in groups."""
+
+
 _ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", {}),
     "qwen2": ("Qwen2Config", {}),
     "qwen3": ("Qwen3Config", {"head_dim": 8}),
     "deepseek_v2": ("DeepseekV2Config", {**_MLA, "topk_method": "greedy"}),
     "deepseek_v3": ("DeepseekV3Config", _MLA),
+    "deepseek_v4": ("DeepseekV4Config", _COMPRESSED),
+    "phi3": ("Phi3Config", {}),
+    "gpt_neox": ("GPTNeoXConfig", {}),
+    "gpt2": ("GPT2Config", {}),
+    "opt": ("OPTConfig", {"ffn_dim": 64, "word_embed_proj_dim": 32}),
 }
 
 

@@ -182,6 +182,66 @@ def test_duplicates_and_caps_are_choices_and_not_losses(tmp_path: Path) -> None:
     assert sheet["splits"]["train"] == {"rows": 60, "asked": 0.8, "reached": 0.8}
 
 
+def test_general_rows_are_kept_apart_from_the_domain(tmp_path: Path) -> None:
+    """600 rows of the domain beside 900 general ones: split 80/10/10 as if these were not there.
+
+    General answers are free text: no unknown labels, no part in the label table, in shares or in stratification.
+    """
+    write(tmp_path, "rows.jsonl", labelled(texts(600)))
+    write(tmp_path, "general.jsonl", [(text, f"answer {i}") for i, text in enumerate(texts(900, seed=7))])
+    sources = [{**TABLE, "path": "rows.jsonl"}, {**TABLE, "path": "general.jsonl", "split": "general"}]
+    snapshot = run(tmp_path, {"sources": sources, "at_most_rows": {"general": 800}})
+    assert snapshot.splits == {"train": 480, "valid": 60, "test": 60, "general": 800}
+    assert snapshot.dropped == {"over-cap": 100}
+    assert snapshot.gates[0].verdict == "passed"
+    assert all(e.split == "general" for e in read_examples(snapshot.file("examples.parquet"), "general"))
+    kept = read_examples(snapshot.file("examples.parquet"), "test")
+    assert sorted(e.reference for e in kept) == ["bad"] * 30 + ["good"] * 30
+    sheet = json.loads(snapshot.file("datasheet.json").read_text(encoding="utf-8"))
+    assert sheet["splits"]["train"] == {"rows": 480, "asked": 0.8, "reached": 0.8}
+    assert sheet["splits"]["general"] == {"rows": 800, "asked": None, "reached": None}
+    assert set(sheet["labels"]["train"]) == {"good", "bad"}
+
+
+def test_a_test_question_among_the_general_rows_is_a_leak(tmp_path: Path) -> None:
+    """General rows are trained on: 3 of 60 ready-made test questions stand there."""
+    test = texts(60, seed=2)
+    write(tmp_path, "train.jsonl", labelled(texts(100)))
+    write(tmp_path, "test.jsonl", labelled(test))
+    write(tmp_path, "general.jsonl", [(text.upper(), "anything") for text in test[:3]])
+    sources = [{**TABLE, "path": f"{split}.jsonl", "split": split} for split in ("train", "test", "general")]
+    found = reason(run(tmp_path, {"sources": sources}), "train-test-leak")
+    assert found.verdict == "failed"
+    assert found.evidence["test"]["exact"] == 3
+    assert found.evidence["test"]["pairs"][0]["train"] == "general.jsonl:1"
+
+
+def test_a_domain_row_that_also_stands_among_the_general_rows_is_never_held_out(tmp_path: Path) -> None:
+    """The splitter deals it to training, so no leak is made; and general rows alone are no training data."""
+    own = texts(200)
+    write(tmp_path, "rows.jsonl", labelled(own))
+    write(tmp_path, "general.jsonl", [(text, "anything") for text in own[:40]])
+    sources = [{**TABLE, "path": "rows.jsonl"}, {**TABLE, "path": "general.jsonl", "split": "general"}]
+    snapshot = run(tmp_path, {"sources": sources})
+    assert reason(snapshot, "train-test-leak").verdict == "passed"
+    shared = {f"rows.jsonl:{number}" for number in range(1, 41)}
+    kept = read_examples(snapshot.file("examples.parquet"))
+    assert {e.split for e in kept if e.place in shared} == {"train"}
+    alone = run(tmp_path, {"sources": sources[1:]})
+    assert reason(alone, "empty-split").evidence["empty"] == ["train", "test"]
+
+
+def test_many_general_rows_do_not_make_the_domains_template_look_like_content(tmp_path: Path) -> None:
+    """120 short rows in a long template, 600 general rows: no domain row is near another one, as without these."""
+    template = "Please look at the following case with care, think of all that you have learnt about cases of this "
+    template += "kind, of the rules that were agreed upon, and of what follows from them, and say what it is: {text}"
+    write(tmp_path, "rows.jsonl", labelled([text[:8] for text in texts(120)]))
+    write(tmp_path, "general.jsonl", [(text, "anything") for text in texts(600, seed=7)])
+    own = {**TABLE, "path": "rows.jsonl", "template": template, "system": "Answer good or bad, nothing else."}
+    general = {**TABLE, "path": "general.jsonl", "template": "{text}", "split": "general"}
+    assert run(tmp_path, {"sources": [own, general]}).dropped == {}
+
+
 def test_few_test_rows_are_unknown_and_unknown_is_not_passed(tmp_path: Path) -> None:
     write(tmp_path, "rows.jsonl", labelled(texts(100)))
     snapshot = run(tmp_path, {"sources": [{**TABLE, "path": "rows.jsonl"}]})

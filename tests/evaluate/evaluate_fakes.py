@@ -116,6 +116,11 @@ def expert_artifact(adapter: str | None = "adapter") -> Expert:
     return Expert(id="exp-1", checkpoint="ckpt-1", base_path="base", adapter_path=adapter, chat_template_hash="abc")
 
 
+def untrained() -> Expert:
+    """The base model itself, as an expert."""
+    return expert_artifact(adapter=None).model_copy(update={"checkpoint": None})
+
+
 def profile_of(*targets: Target, labels: tuple[str, ...] = LABELS, protect: tuple[str, ...] = ("sex",)) -> Profile:
     task = "classification" if labels else "generation"
     return Profile(

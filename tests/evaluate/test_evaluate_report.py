@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluate_fakes import FakeModel, colours, expert_artifact, profile_of, right_answers
+from evaluate_fakes import FakeModel, colours, profile_of, right_answers, untrained
 from test_evaluate_stage import evaluated
 
 from tunesmith.core.types import Target
@@ -93,12 +93,12 @@ def test_every_reason_has_a_chinese_sentence_with_the_same_figures(found: dict[s
 
 
 def test_reasons_of_a_refused_expert_are_chinese_too(tmp_path: Path) -> None:
-    """No adapter, no rows, a target that nothing measures: each has its sentence."""
+    """Not trained, no rows, a target that nothing measures: each has its sentence."""
     profile = profile_of(Target(measure="equalized_odds_difference", at_most=0.1))
-    report = evaluated(tmp_path, rows=[], profile=profile, artifact=expert_artifact(adapter=None))
+    report = evaluated(tmp_path, rows=[], profile=profile, artifact=untrained())
     said = [reason_text(r.model_dump(mode="json"), all_texts()["zh"]) for g in report.gates for r in g.reasons]
     assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said)
-    assert "专家模型没有适配器：它就是基座模型" in said
+    assert "专家模型未经训练：它就是基座模型" in said
 
 
 def test_a_reason_of_another_room_stays_as_it_is() -> None:

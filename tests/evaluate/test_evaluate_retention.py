@@ -9,9 +9,19 @@ import pytest
 from evaluate_fakes import FakeModel
 
 from tunesmith.core.events import Events
-from tunesmith.core.types import Measure
+from tunesmith.core.types import Example, Measure, Message, Split
 from tunesmith.evaluate.measuring import find
-from tunesmith.evaluate.retention import APART, General, ask_general, chosen_items, general_measures, items, passages
+from tunesmith.evaluate.retention import (
+    APART,
+    General,
+    ask_general,
+    chosen_items,
+    general_measures,
+    general_overlap,
+    items,
+    passages,
+    question_text,
+)
 from tunesmith.evaluate.spec import RetentionSpec
 from tunesmith.evaluate.statistics import Sampling
 
@@ -102,3 +112,27 @@ def test_likelihoods_that_are_no_numbers_are_unscored_and_told() -> None:
 def test_what_was_asked_survives_the_file() -> None:
     general = asked(FakeModel("m", {}))
     assert General.of(general.records()) == general
+
+
+def test_a_row_of_the_suite_cannot_be_trained_on() -> None:
+    """The first question with its right answer, and a passage inside a longer text; a wrong answer is another row."""
+    item, (key, text) = items()[0], next(iter(passages().items()))
+    right, wrong = item.options[item.answer], item.options[item.answer - 1]
+
+    def row(asked: str, said: str, split: Split) -> Example:
+        turns = (Message(role="user", content=asked), Message(role="assistant", content=said))
+        return Example(id="ex", messages=turns, split=split, place=f"{split}.jsonl:1")
+
+    found = general_overlap(
+        [
+            row(question_text(item).upper(), f"It is {right}.", "general"),
+            row(item.question, f"{wrong}.", "general"),
+            row("Say something.", f"Well. {text}", "train"),
+            row(item.question, right, "test"),
+        ]
+    )
+    assert [(p.code, p.path) for p in found] == [
+        ("retention-leak", "general.jsonl:1"),
+        ("retention-leak", "train.jsonl:1"),
+    ]
+    assert item.id in found[0].message and key in found[1].message

@@ -18,12 +18,15 @@ from evaluate_fakes import (
     right_answers,
     snapshot_of,
     tokens_artifact,
+    untrained,
 )
 
 from tunesmith.core.events import Event, Events
 from tunesmith.core.types import Example, Expert, GateVerdict, Profile, Reason, Report, Target
 from tunesmith.evaluate import baseline, stage
 from tunesmith.evaluate.measuring import find
+from tunesmith.evaluate.report.chinese import reason_text
+from tunesmith.evaluate.report.page import all_texts
 from tunesmith.evaluate.spec import EvaluateSpec, measures
 
 ROWS = colours(60)
@@ -141,8 +144,20 @@ def test_pains_8_an_adapter_that_is_not_in_force_is_refused(tmp_path: Path) -> N
     report = evaluated(tmp_path, expert=same, base=FakeModel("base", GOOD.table))
     assert reason(report, "adapter-in-force").verdict == "failed"
     assert "not in force" in reason(report, "adapter-in-force").message
-    none = evaluated(tmp_path / "none", artifact=expert_artifact(adapter=None))
+    none = evaluated(tmp_path / "none", artifact=untrained())
     assert reason(none, "adapter-in-force").verdict == "failed"
+
+
+def test_an_expert_whose_own_weights_were_trained_is_judged_by_its_answers(tmp_path: Path) -> None:
+    """It has no adapter, and is no base: it passes where its answers differ, and fails where none does."""
+    whole = expert_artifact(adapter=None)
+    told = reason(evaluated(tmp_path, artifact=whole), "adapter-in-force")
+    assert told.verdict == "passed" and told.message.startswith("the trained weights are in force")
+    assert reason_text(told.model_dump(mode="json"), all_texts()["zh"]).startswith("训练后的权重已生效")
+    same = evaluated(tmp_path / "same", artifact=whole, base=FakeModel("base", GOOD.table))
+    told = reason(same, "adapter-in-force")
+    assert told.verdict == "failed" and told.message.startswith("the trained weights are not in force")
+    assert reason_text(told.model_dump(mode="json"), all_texts()["zh"]).startswith("训练后的权重未生效")
 
 
 def test_pains_8_an_expert_that_is_no_better_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,18 @@ def test_the_state_can_be_taken_away_and_put_back(case: Case) -> None:
     case.term.restore(before)
     after = case.term.tensors()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_it_tells_is_finite_and_of_the_step_alone(case: Case) -> None:
+    """The step is begun, run and begun anew, as after a lack of memory: the figures are those of one pass."""
+    step, [batch] = case.plan.work(0, 100_000)
+    told = []
+    for _ in range(2):
+        case.term.begin(step)
+        case.term.value(case.forward.predictions(batch), step)
+        told.append(case.term.told())
+    assert told[0] == told[1]
+    assert all(type(figure) is float and math.isfinite(figure) for figure in told[0].values())
 
 
 @pytest.mark.parametrize("name", TERMS.names())

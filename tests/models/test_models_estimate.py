@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from fakes import tiny_model_folder
 from tunesmith.models import catalog
 from tunesmith.models.estimate import (
     Work,
@@ -11,10 +14,11 @@ from tunesmith.models.estimate import (
     estimate_training,
     lora_parameters,
     memory_parts,
+    packed_bytes,
     saved_numbers,
     training_operations,
 )
-from tunesmith.models.shape import Shape, shape_of_entry
+from tunesmith.models.shape import Shape, shape_of_entry, shape_of_folder, with_weights
 
 ATTENTION = ("query", "key", "value", "output")
 TOKENS, TRAINED = 64_053, 15_052
@@ -131,6 +135,32 @@ def test_time_is_operations_over_speed(smollm2: Shape) -> None:
     assert estimate.minutes == pytest.approx(4.8, abs=0.05)
     assert estimate.memory_gb == pytest.approx(sum(estimate.parts_gb.values()))
     assert estimate.as_dict()["parts_gb"]["runtime"] == 0.6
+
+
+def test_four_bits_by_hand() -> None:
+    """1 layer, all widths 4, inner 8, 10 words, tied: 4 x 16 + 3 x 32 = 160 linear of 160 + 40 + 3 x 4 = 212.
+
+    160 x (0.5 + 1/64 + 4/16,384) + 52 x 4 bytes = 82.54 + 208 = 290.54, 1.3705 a weight.
+    """
+    shape = with_weights(Shape("X", 212, 212, 1, 4, 4, 4, 4, 4, 8, 10, True, 64))
+    assert sum(weight.size for weight in shape.weights) == 212
+    assert packed_bytes(shape, 4) == pytest.approx(1.3705, abs=1e-4)
+
+
+def test_the_weights_that_widths_tell_are_the_models_own(tmp_path: Path) -> None:
+    folder = tiny_model_folder(tmp_path)
+    shape = shape_of_folder(folder)
+    assert sorted(with_weights(shape).weights) == sorted(with_weights(shape, folder).weights)
+
+
+def test_the_numbers_of_gpt2_have_other_names(tmp_path: Path) -> None:
+    shape = shape_of_folder(tiny_model_folder(tmp_path, "gpt2"))
+    assert (shape.layers, shape.hidden, shape.query, shape.context) == (2, 32, 32, 512)
+
+
+def test_work_that_is_no_operation_takes_time_too(smollm2: Shape) -> None:
+    plain, packed = (estimate_training(smollm2, work(1_843_200, slower=s), gflops=175) for s in (1.0, 1.2))
+    assert packed.minutes == pytest.approx(1.2 * plain.minutes) and packed.tera == plain.tera
 
 
 def test_does_lora_on_a_7b_model_fit_in_24_gb() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from fakes import tiny_model_folder
-from tunesmith.models.generate import Generation, batches, generate
+from tunesmith.models.generate import Generation, batches, generate, pick
 from tunesmith.models.likelihood import Tree, option_likelihood, text_likelihood
 from tunesmith.models.load import load_model
 from tunesmith.models.prefix import PrefixMemory, attention, can_share, common_prefix, visible
@@ -244,3 +245,51 @@ def test_text_likelihood_equals_one_full_forward_each(
     assert [one.tokens for one in found] == [0, 0, 1, 16, 29, 4]
     expected = [log_probability(models["qwen3"], text[:1], text[1:]) if text else 0.0 for text in texts]
     assert [one.log_probability for one in found] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_prompt_that_is_asked_several_times_is_computed_once(
+    models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two questions of 20 + 3 tokens, 4 times each, 3 new tokens: 20 + 2 * 3 + 8 * 2 = 42, not 20 + 8 * 3 + 8 * 2."""
+    model, draw = models["llama"], random.Random(2)
+    prefix = words(draw, 20)
+    asked = [[*prefix, row + 4, *words(draw, 2)] for row in range(2)]
+    expected = [alone(model, prompt, 3) for prompt in asked]
+    can_share(model, prefix)
+    counted = count_tokens(model, monkeypatch)
+    said = generate(model, [prompt for prompt in asked for _ in range(4)], Generation(3))
+    assert sum(counted) == 42
+    assert [one.ids for one in said] == [expected[0]] * 4 + [expected[1]] * 4
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_draws_of_one_prompt_differ_and_do_not_depend_on_their_company(
+    models: dict[str, Any], architecture: str
+) -> None:
+    """Rows of unlike length, each asked three times, in one batch and in batches of two."""
+    model, asked = models[architecture], [prompt for prompt in prompts(3) for _ in range(3)]
+    how = Generation(6, frozenset({STOP}), temperature=1.0, seed=5)
+    together = [one.ids for one in generate(model, asked, how)]
+    assert together == [one.ids for one in generate(model, asked, replace(how, rows_at_once=2))]
+    assert len({tuple(ids) for ids in together[:3]}) > 1
+
+
+def test_draws_have_the_probabilities_of_the_softmax() -> None:
+    """Logits log(1, 2, 3, 0, 4) at temperature 1: shares 0.1, 0.2, 0.3, 0, 0.4; at 1/2 squares: 1, 4, 9, 0, 16 / 30.
+
+    6,000 draws each: a share's standard error is at most 0.0065, and 0.02 is three of them.
+    """
+    logits = torch.tensor([1.0, 2.0, 3.0, 0.0, 4.0]).log()[None].expand(6_000, 5)
+    for temperature, wanted in ((1.0, [0.1, 0.2, 0.3, 0.0, 0.4]), (0.5, [n / 30 for n in (1, 4, 9, 0, 16)])):
+        draws = [torch.Generator().manual_seed(row) for row in range(6_000)]
+        drawn = pick(logits, Generation(1, temperature=temperature), draws)
+        shares = [drawn.count(token) / 6_000 for token in range(5)]
+        assert shares == pytest.approx(wanted, abs=0.02) and shares[3] == 0
+
+
+def test_the_token_that_ended_an_answer_is_told(models: dict[str, Any]) -> None:
+    model = models["llama"]
+    first = alone(model, [5, 6, 7], 2)[0]
+    ended, cut = (generate(model, [[5, 6, 7]], Generation(2, stops))[0] for stops in (frozenset({first}), frozenset()))
+    assert (ended.ids, ended.stop, ended.stop_id) == ([], "end", first)
+    assert (len(cut.ids), cut.stop, cut.stop_id) == (2, "length", None)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, GPT2Config
+from transformers import AutoModelForCausalLM
 
 from fakes import tiny_model_folder
-from tunesmith.models.roles import DENSE_ROLES, ROLES, layer_of, names_for, targets
+from tunesmith.models.roles import DENSE_ROLES, ROLES, layer_of, names_for, targets, weights_of
 
 
-def model(tmp_path: Path, architecture: str) -> Any:
-    return AutoModelForCausalLM.from_pretrained(tiny_model_folder(tmp_path, architecture))
+def model(tmp_path: Path, architecture: str, **size: Any) -> Any:
+    return AutoModelForCausalLM.from_pretrained(tiny_model_folder(tmp_path, architecture, **size))
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
@@ -56,12 +56,40 @@ def test_routed_experts_are_a_role_of_their_own(tmp_path: Path, architecture: st
     assert targets(deepseek, ["experts"], [0, 1]).parameters == fused
 
 
-def test_an_unknown_architecture_gives_all_linear_layers_but_the_head() -> None:
-    config = GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=20)
-    found = targets(AutoModelForCausalLM.from_config(config), ["query"], [1])
-    assert names_for("gpt2", ["query"]) is None
+def test_gpt2_keeps_its_layers_turned_and_its_two_c_proj_apart(tmp_path: Path) -> None:
+    gpt2 = model(tmp_path, "gpt2")
+    assert targets(gpt2, ["output"], [1]).linear == ("transformer.h.1.attn.c_proj",)
+    assert targets(gpt2, ["down"], [1]).linear == ("transformer.h.1.mlp.c_proj",)
+    assert targets(gpt2, ["down"], [1]).turned
+
+
+def test_deepseek_v4_is_adapted_where_a_gradient_comes(tmp_path: Path) -> None:
+    """Not its compressor, its grouped output, nor the indexer that chooses by a top-k."""
+    found = targets(model(tmp_path, "deepseek_v4"), DENSE_ROLES, [1])
+    assert {name.removeprefix("model.layers.1.") for name in found.modules} == {
+        *(f"self_attn.{name}" for name in ("q_a_proj", "q_b_proj", "kv_proj", "o_b_proj")),
+        *(f"mlp.shared_experts.{name}" for name in ("gate_proj", "up_proj", "down_proj")),
+    }
+    deep = model(tmp_path, "deepseek_v4", num_hidden_layers=4)
+    assert any(weight.kind == "selector" and ".indexer." in weight.name for weight in weights_of(deep))
+
+
+def test_an_unknown_architecture_gives_all_linear_layers_but_the_head(tmp_path: Path) -> None:
+    found = targets(model(tmp_path, "opt"), ["query"], [1])
+    assert names_for("opt", ["query"]) is None
     assert found.generic
-    assert {name.rpartition(".")[2] for name in found.modules} == {"c_attn", "c_proj", "c_fc"}
+    assert {name.rpartition(".")[2] for name in found.modules} == {
+        *("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+    }
+
+
+def test_every_weight_is_told_once_with_what_it_is(tmp_path: Path) -> None:
+    """A tied head is the embedding; a head of its own is no linear layer that an adapter would take."""
+    tied = weights_of(model(tmp_path, "llama", tie_word_embeddings=True))
+    assert [weight.kind for weight in tied if weight.size == 400 * 32] == ["embedding"]
+    apart = weights_of(model(tmp_path, "llama"))
+    assert [weight.kind for weight in apart if weight.size == 400 * 32] == ["embedding", "head"]
+    assert sum(weight.kind == "linear" for weight in apart) == 2 * 7
 
 
 def test_roles_that_match_nothing_are_refused(tmp_path: Path) -> None:

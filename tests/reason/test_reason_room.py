@@ -75,6 +75,14 @@ def test_the_stage_makes_an_expert_of_a_checkpoint(tmp_path: Path) -> None:
     assert expert.reasoning == {"use": "direct", "at_most_tokens": 12}
 
 
+def test_a_model_that_was_trained_itself_is_the_expert(tmp_path: Path) -> None:
+    base, checkpoint = base_in(tiny_model_folder(tmp_path)), checkpoint_in(tmp_path / "c")
+    (tmp_path / "c" / "model").mkdir(parents=True)
+    context = Context(tmp_path, tmp_path, tmp_path, Events(), 0, "run-1", opened)
+    expert = stage.run(ReasonSpec(), base=base, checkpoint=checkpoint, context=context)
+    assert (expert.base_path, expert.adapter_path) == (str(tmp_path / "c" / "model"), None)
+
+
 def test_an_unknown_way_of_reasoning_is_told_with_the_nearest(tmp_path: Path) -> None:
     problems = stage.check(ReasonSpec(paths=Use(use="dirct")), tmp_path)
     assert [(p.code, p.path, p.hint) for p in problems] == [

@@ -9,19 +9,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tune_fakes import some_rows, tiny_base
+from tune_jobs import JOBS
 
 DRIVER = Path(__file__).with_name("tune_driver.py")
-LORA = {"use": "lora", "rank": 4, "alpha": 8, "dropout": 0.1}
-SETTINGS = {"epochs": 4, "checkpoint_every": "1 steps", "strategy": LORA}
-"""12 steps, a checkpoint after each; dropout draws from the random state, which must be resumed as well."""
 KILLED = -9
-KILLS = 50
+KILLS = 500
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs os.fork and /proc")
 
 
 @dataclass
@@ -29,67 +28,86 @@ class Driver:
     """Trainings in processes of their own; see `tune_driver.py`."""
 
     process: subprocess.Popen[str]
+    folder: Path
+    _whole: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def run(self, out: Path, *, kill_at: int | None = None, kill_after: float | None = None) -> dict[str, float]:
+    def run(self, job: str, out: Path, **kill: float | None) -> dict[str, float]:
+        """Train, and kill by `kill_at` or `kill_after`; the exit code and the seconds."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"out": str(out), "kill_at": kill_at, "kill_after": kill_after}) + "\n")
+        asked = {"job": job, "out": str(out), "kill_at": None, "kill_after": None, "here": False, **kill}
+        self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         answer: dict[str, float] = json.loads(self.process.stdout.readline())
         return answer
 
-    def finish(self, out: Path) -> dict[str, Any]:
-        done = self.run(out)
+    def finish(self, job: str, out: Path, **where: bool) -> dict[str, Any]:
+        done = self.run(job, out, **where)
         assert done["code"] == 0
         result: dict[str, Any] = json.loads((out / "result.json").read_text())
         return {**result, "seconds": done["seconds"]}
 
+    def whole(self, job: str) -> dict[str, Any]:
+        """The run that is never killed: what it made, its seconds, its calls inside the writing of checkpoints."""
+        if job not in self._whole:
+            self._whole[job] = self.finish(job, self.folder / f"whole-{len(self._whole)}", here=True)
+        return self._whole[job]
+
+    def check(self, job: str, out: Path) -> int:
+        """Finish a killed run and compare it; the step after which it went on."""
+        whole, result = self.whole(job), self.finish(job, out)
+        # What is shipped, and the two newest step checkpoints: weights, moments and random states.
+        assert [name.split("/")[0] for name in whole["digests"]][-3:] == ["out", "scratch", "scratch"]
+        for name in ("digests", "curve", "valid_loss", "told"):
+            assert result[name] == whole[name], f"{name} of {job}"
+        return int(result["resumed_after"])
+
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    folder = tmp_path_factory.mktemp("job")
-    told: dict[str, Any] = {"base": tiny_base(folder).path, "spec": SETTINGS}
-    for name, rows in (("train", some_rows(10)), ("valid", some_rows(3, seed=1))):
-        told[name] = [[row.id, row.ids, row.trained] for row in rows]
-    (folder / "job.json").write_text(json.dumps(told))
-    command = [sys.executable, str(DRIVER), str(folder / "job.json")]
+    folder = tmp_path_factory.mktemp("driver")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    yield Driver(process)
+    process = subprocess.Popen(
+        [sys.executable, str(DRIVER), str(folder)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield Driver(process, folder)
     process.communicate()
 
 
-@pytest.fixture(scope="module")
-def whole(driver: Driver, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The run that is never killed, and the seconds that it takes."""
-    return driver.finish(tmp_path_factory.mktemp("whole"))
+@pytest.mark.parametrize("job", JOBS)
+def test_a_run_killed_again_and_again_equals_the_run_that_was_not(driver: Driver, job: str, tmp_path: Path) -> None:
+    """Twice inside the writing of a checkpoint and once at a random instant; then it runs to its end.
 
-
-def same(result: dict[str, Any], whole: dict[str, Any]) -> bool:
-    return all(result[name] == whole[name] for name in ("adapter", "curve", "valid_loss"))
-
-
-def test_one_run_killed_again_and_again_equals_the_run_that_was_not(
-    driver: Driver, whole: dict[str, Any], tmp_path: Path
-) -> None:
-    """Twice inside the writing of a checkpoint and twice at a random instant; then it runs to its end."""
-    assert len(whole["curve"]) == 12
-    for at in (7, 40):
-        assert driver.run(tmp_path, kill_at=at)["code"] == KILLED
+    12 steps or more, at least 18 calls a checkpoint: two kills within the first third each leave a third to be done.
+    """
+    whole, chance = driver.whole(job), random.Random(job)
+    assert len(whole["curve"]) >= 10 and whole["calls"] >= 18 * len(whole["curve"])
+    assert not whole["told"] and not whole["resumed_after"]
     for _ in range(2):
-        driver.run(tmp_path, kill_after=whole["seconds"] * random.random())
-    assert same(driver.finish(tmp_path), whole)
+        assert driver.run(job, tmp_path, kill_at=chance.randrange(40, whole["calls"] // 3))["code"] == KILLED
+    driver.run(job, tmp_path, kill_after=whole["seconds"] * chance.random() / 2)
+    assert driver.check(job, tmp_path) >= 2
 
 
 @pytest.mark.slow
-def test_fifty_kills(driver: Driver, whole: dict[str, Any], tmp_path: Path) -> None:
-    """50 runs, each killed once: 17 inside the writing of a checkpoint, 33 at random instants."""
-    chance, longest = random.Random(0), whole["seconds"]
+def test_five_hundred_kills(driver: Driver, tmp_path: Path) -> None:
+    """500 runs over all jobs, each killed once: a third inside the writing of checkpoints, at calls spread evenly over
+    all of them, the others at random instants."""
+    chance, inside, resumed = random.Random(0), 0, 0
+    longest = {job: driver.whole(job)["seconds"] for job in JOBS}
     for number in range(KILLS):
-        out = tmp_path / str(number)
+        job, out = [*JOBS][number // 3 % len(JOBS)], tmp_path / str(number)
         if number % 3 == 0:
-            assert driver.run(out, kill_at=chance.randrange(1, 80))["code"] == KILLED, number
+            at = 1 + number * driver.whole(job)["calls"] // KILLS
+            assert driver.run(job, out, kill_at=at)["code"] == KILLED, number
+            inside += 1
         else:
-            while driver.run(out, kill_after=longest * chance.random())["code"] != KILLED:
+            while driver.run(job, out, kill_after=longest[job] * chance.random())["code"] != KILLED:
                 shutil.rmtree(out)  # it had ended before the kill, which then showed nothing
-                longest *= 0.9
-        assert same(driver.finish(out), whole), f"kill {number}"
+                longest[job] *= 0.95
+        resumed += driver.check(job, out) > 0
+        shutil.rmtree(out)
+    assert inside == 167 and resumed > KILLS / 2

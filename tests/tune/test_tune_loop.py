@@ -268,7 +268,7 @@ def test_a_full_disk_is_told_and_training_goes_on(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", lambda *_: full())
+    monkeypatch.setattr("tunesmith.tune.tensor_file.write_tensors", full)
     outcome = train(model, seams_of(model, plan, tmp_path, heard))
     warnings = [event.message for event in heard if event.kind == "warning"]
     assert len(outcome.points) == plan.steps == 4

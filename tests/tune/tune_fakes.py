@@ -83,6 +83,7 @@ def job_of(model: Any, forward: Any, plan: Any, folder: Path, **fields: Any) -> 
         "examples": dict,
         "scorer": lambda _: None,
         "base_path": folder,
+        "profile": profile(),
         **fields,
     }
     return Job(**values)
@@ -100,13 +101,15 @@ def profile() -> Profile:
 
 
 def tokens_of(folder: Path, train: Sequence[Row], valid: Sequence[Row] = ()) -> Tokens:
-    """A Tokens artifact whose rows.parquet has exactly these rows."""
+    """A Tokens artifact whose rows.parquet has exactly these rows; those with a rejected answer are judged."""
     folder.mkdir(parents=True, exist_ok=True)
+    judged = {row.id for row in train if row.part == "rejected"}
     lines = [
         {
             "id": row.id,
             "split": "general" if row.part == "general" else split,
             "part": row.part,
+            "judged": row.id in judged,
             "ids": row.ids,
             "trained": [i in row.trained for i in range(len(row.ids))],
         }
@@ -114,7 +117,7 @@ def tokens_of(folder: Path, train: Sequence[Row], valid: Sequence[Row] = ()) -> 
         for row in rows
     ]
     text = {"id": pa.string(), "split": pa.string(), "part": pa.string()}
-    whole = {**text, "ids": pa.list_(pa.int32()), "trained": pa.list_(pa.bool_())}
+    whole = {**text, "judged": pa.bool_(), "ids": pa.list_(pa.int32()), "trained": pa.list_(pa.bool_())}
     pq.write_table(pa.Table.from_pylist(lines, schema=pa.schema(whole)), folder / "rows.parquet")
     return Tokens(
         chat_template_hash="hash",

@@ -26,6 +26,14 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its missing parents, and force the name of each one made to the disk."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(exist_ok=True)  # somebody else may have made it meanwhile
+        fsync_path(place.parent)
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write that replaces `path` in one step when the block ends well: old content or new, at any instant.
@@ -33,7 +41,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Written beside the target, flushed, synced and renamed; the folder is synced last, so the
     rename survives a power cut. Parent folders are made as needed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = _beside(path, "tmp")
     try:
         with temporary.open("xb") as file:
@@ -58,9 +66,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def json_bytes(value: Any) -> bytes:
+    """`value` as indented JSON in UTF-8 with a line end; NaN and infinity are refused (ValueError)."""
+    return (json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n").encode("utf-8")
+
+
 def write_json(path: Path, value: Any) -> None:
-    """`write_text` of `value` as indented JSON; NaN and infinity are refused (ValueError)."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    """`write_bytes` of the `json_bytes` of `value`."""
+    write_bytes(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
@@ -93,7 +106,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         with atomic_folder(root / "snap-01") as folder:
             write_json(folder / "artifact.json", {...})
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary, old = _beside(target, "tmp"), _beside(target, "old")
     temporary.mkdir()
     try:

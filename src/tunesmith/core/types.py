@@ -111,6 +111,12 @@ class Example(Noun):
         return said[-1] if said else ""
 
     @property
+    def text(self) -> str | None:
+        """The text of a row that is plain text: one turn that nobody answers, nothing to compare with. Else None."""
+        alone = len(self.messages) == 1 and self.messages[0].role == "user" and self.target is None
+        return self.messages[0].content if alone else None
+
+    @property
     def prompt(self) -> tuple[Message, ...]:
         """The turns before the last assistant turn: what an answerer is given."""
         last = max((i for i, m in enumerate(self.messages) if m.role == "assistant"), default=len(self.messages))
@@ -365,7 +371,9 @@ class Tokens(Artifact):
 
 
 class Checkpoint(Artifact):
-    """A trained model. Files: `adapter/` in PEFT's format, `curves.jsonl`; `merged/` when exported.
+    """A trained model. Files: `adapter/` in PEFT's format, or `model/` where all was trained; `curves.jsonl`.
+
+    Where a term of the objective keeps something (EWC its Fisher), it lies in `terms/`.
 
     Fields:
         base: id of the Base it was trained on; `base_path`, `base_revision` where that lies.
@@ -415,7 +423,8 @@ class Expert(Artifact):
 
     Fields:
         checkpoint: id of the Checkpoint; None: the base model itself answers.
-        base_path: folder of the base model; `adapter_path`: folder of the adapter, None for the base itself.
+        base_path: folder of the base model, or of the checkpoint's own model where all of it was trained.
+        adapter_path: folder of the adapter; None: what is in `base_path` answers as it is.
         chat_template_hash: digest of the template it answers with.
         reasoning: filled settings of how it thinks (`{"use": "direct", ...}`).
         calibrations: name -> fitted numbers (temperature, detector thresholds).

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tunesmith.core.types import Drop, Example
 from tunesmith.data.similarity import near_pairs
 from tunesmith.data.spec import Duplicates
-from tunesmith.data.texts import answers, own_texts
+from tunesmith.data.texts import answers, own_texts, parts_of
 
 STEP = "duplicates"
 
@@ -47,7 +47,7 @@ def _without_near(examples: list[Example], threshold: float) -> tuple[list[Examp
     """Greedy from the first row on: a row goes when it is near a row that stays, so a chain does not swallow all."""
     said = answers(examples)
     near: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for i, j, jaccard in near_pairs(own_texts(examples), threshold):
+    for i, j, jaccard in near_pairs(own_texts(examples), threshold, parts_of(examples)):
         if examples[i].split == examples[j].split and said[i] == said[j]:
             near[j].append((i, jaccard))
     gone: set[int] = set()

@@ -7,18 +7,20 @@ from typing import Any
 
 from tunesmith.core.types import Example, Split
 from tunesmith.data.similarity import near_pairs
-from tunesmith.data.texts import questions
+from tunesmith.data.texts import GENERAL, parts_of, questions
 
 _SHOWN_PAIRS = 10
 _Match = tuple[int, float]
 _HELD_OUT: tuple[Split, ...] = ("valid", "test")
+_TRAINED: tuple[Split, ...] = ("train", GENERAL)
 
 
 def leakage(examples: Sequence[Example], threshold: float | None) -> dict[str, Any]:
     """How many held-out questions also stand in training.
 
     A row leaks when its question (the user's turns; not the answer, not a shared system prompt) equals one in training
-    after `normalised`, or else is near one. A row counts once, as exact if it is both.
+    after `normalised`, or else is near one. A row counts once, as exact if it is both. General rows are trained on, so
+    they are training rows here.
 
     Args:
         examples: rows with their split.
@@ -44,7 +46,7 @@ def _exact_matches(examples: Sequence[Example], asked: Sequence[str]) -> dict[in
     """Held-out row -> (first training row with the same question, 1)."""
     first: dict[str, int] = {}
     for i, example in enumerate(examples):
-        if example.split == "train" and asked[i]:
+        if example.split in _TRAINED and asked[i]:
             first.setdefault(asked[i], i)
     held = [i for i, example in enumerate(examples) if example.split in _HELD_OUT]
     return {i: (first[asked[i]], 1.0) for i in held if asked[i] in first}
@@ -53,9 +55,9 @@ def _exact_matches(examples: Sequence[Example], asked: Sequence[str]) -> dict[in
 def _near_matches(examples: Sequence[Example], asked: Sequence[str], threshold: float) -> dict[int, _Match]:
     """Held-out row -> (nearest training row, Jaccard)."""
     found: dict[int, _Match] = {}
-    for i, j, jaccard in near_pairs(asked, threshold):
+    for i, j, jaccard in near_pairs(asked, threshold, parts_of(examples)):
         for held, train in ((i, j), (j, i)):
-            crosses = examples[held].split in _HELD_OUT and examples[train].split == "train"
+            crosses = examples[held].split in _HELD_OUT and examples[train].split in _TRAINED
             if crosses and jaccard > found.get(held, (train, 0.0))[1]:
                 found[held] = (train, jaccard)
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,17 +61,18 @@ def _mark(match: re.Match[str]) -> str:
     return mark if mark in _NUMBER_MARKS and following.isdigit() else " "
 
 
-def near_pairs(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
+def near_pairs(texts: Sequence[str], threshold: float, parts: Sequence[Hashable] | None = None) -> Iterator[Pair]:
     """All pairs (i, j, Jaccard) with i < j and a Jaccard share of at least `threshold`, ordered by i, then j.
 
-    5-grams that stand in more than half of 100 or more texts are boilerplate (a template's fixed words) and do not
-    count: else all rows of one template would look alike. A text of which nothing else is left has no near pair.
+    5-grams that stand in more than half of 100 or more texts of a part are boilerplate (a template's fixed words) and
+    do not count: else all rows of one template would look alike. A text of which nothing else is left has no near pair.
 
     Args:
         texts: normalised texts; empty ones have no near pair.
         threshold: in (0, 1].
+        parts: which part of the data each text belongs to; None: there is one. Pairs are found across parts too.
     """
-    grams = _gram_matrix(texts)
+    grams = _gram_matrix(texts, parts or [None] * len(texts))
     sizes = np.diff(grams.indptr)
     for rows_I, rows_J in _candidates(grams, sizes, threshold):
         for start in range(0, len(rows_I), _CHUNK_PAIRS):
@@ -82,7 +83,7 @@ def near_pairs(texts: Sequence[str], threshold: float) -> Iterator[Pair]:
                 yield int(left[k]), int(right[k]), float(jaccard[k])
 
 
-def _gram_matrix(texts: Sequence[str]) -> Any:
+def _gram_matrix(texts: Sequence[str], parts: Sequence[Hashable]) -> Any:
     """Sparse 0/1 matrix (texts, 5-grams); columns ordered from rare to frequent, boilerplate left out."""
     from scipy.sparse import csr_matrix
 
@@ -91,9 +92,13 @@ def _gram_matrix(texts: Sequence[str]) -> Any:
     flat = np.concatenate([*hashed, np.empty(0, np.uint64)])
     owner = np.repeat(np.arange(len(texts)), sizes)
     _, gram, count = np.unique(flat, return_inverse=True, return_counts=True)
-    if len(texts) >= _BOILERPLATE_ROWS:
-        telling = count[gram] <= _BOILERPLATE_SHARE * len(texts)
-        gram, owner = gram[telling], owner[telling]
+    telling = np.ones(len(count), dtype=bool)
+    for part in dict.fromkeys(parts):
+        of_part = np.array([one == part for one in parts])
+        if of_part.sum() >= _BOILERPLATE_ROWS:
+            texts_with = np.bincount(gram[of_part[owner]], minlength=len(count))
+            telling &= texts_with <= _BOILERPLATE_SHARE * of_part.sum()
+    gram, owner = gram[telling[gram]], owner[telling[gram]]
     rank = np.empty(len(count), dtype=np.int64)
     rank[np.argsort(count, kind="stable")] = np.arange(len(count))
     matrix = csr_matrix((np.ones(len(gram), np.int32), (owner, rank[gram])), shape=(len(texts), max(1, len(count))))

@@ -13,7 +13,7 @@ from tunesmith.core.files import write_json, write_text
 from tunesmith.core.types import Drop, Example, Snapshot, Split
 from tunesmith.data.similarity import normalised
 from tunesmith.data.split import SPLITS
-from tunesmith.data.texts import questions
+from tunesmith.data.texts import GENERAL, questions
 
 _MOST_VALUES = 100
 
@@ -45,19 +45,24 @@ def datasheet(
         examples: the rows that were kept.
         sources: per source use, path, licence, rows, digest, notes.
         shares: per split `asked` and `reached`.
+
+    Answers and attributes are those of the domain; of general rows only their number is told.
     """
+    own = [example for example in examples if example.split != GENERAL]
+    general = snapshot.splits.get(GENERAL, 0)
+    rows: dict[str, Any] = {split: {"rows": snapshot.splits.get(split, 0), **shares[split]} for split in SPLITS}
     return {
         "rows_in": snapshot.rows_in,
         "kept": snapshot.kept,
         "dropped": dict(snapshot.dropped),
         "changed": dict(snapshot.changed),
         "sources": list(sources),
-        "splits": {split: {"rows": snapshot.splits.get(split, 0), **shares[split]} for split in SPLITS},
+        "splits": rows | ({GENERAL: {"rows": general, "asked": None, "reached": None}} if general else {}),
         "groups": snapshot.groups,
-        "labels": _by_split([(e.split, e.reference) for e in examples]),
+        "labels": _by_split([(e.split, e.reference) for e in own if e.text is None]),
         "attributes": {
-            name: _by_split([(e.split, e.attributes[name]) for e in examples if name in e.attributes])
-            for name in sorted({name for e in examples for name in e.attributes})
+            name: _by_split([(e.split, e.attributes[name]) for e in own if name in e.attributes])
+            for name in sorted({name for e in own for name in e.attributes})
         },
         "contradictions": _contradictions(examples),
         "leakage": snapshot.leakage,
@@ -91,7 +96,7 @@ def _known_gaps(snapshot: Snapshot, examples: Sequence[Example], sources: Sequen
         gaps.append(f"no licence is stated for {', '.join(unlicensed)} (set `licence:` on the source)")
     if snapshot.leakage.get("threshold") is None:
         gaps.append("near-duplicates were not looked for (data.duplicates.near is null)")
-    if examples and all(e.group is None for e in examples):
+    if examples and all(e.group is None for e in examples if e.split != GENERAL):
         gaps.append("no groups are given: rows about one person or case may stand in several splits")
     gaps.append("nobody looked for personal data")
     return gaps

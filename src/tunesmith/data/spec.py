@@ -62,7 +62,7 @@ class DataSpec(Section):
     """Where rows come from, how they are cleaned and split, what is tolerated."""
 
     sources: tuple[Use, ...] = Field(
-        (), description="where rows come from, each {use: table | conversations, path: ...}"
+        (), description="where rows come from, each {use: table | conversations | text, path: ...}"
     )
     clean: tuple[Use, ...] = Field(
         (Use(use="unicode"),), description="cleaners in order, applied to every message (broken encodings are common)"

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 
 from tunesmith.core.types import Drop, Example, Split
 from tunesmith.data.similarity import near_pairs
-from tunesmith.data.texts import questions
+from tunesmith.data.texts import GENERAL, parts_of, questions
 
 STEP = "split"
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -18,12 +18,12 @@ _MOST_LABELS_SHARE = 0.2
 def assign_splits(
     examples: Sequence[Example], shares: dict[Split, float], *, near: float | None, seed: int
 ) -> list[Example]:
-    """Every row with a split; rows that came with one keep it.
+    """Every row with a split; rows that came with one keep it, general rows too.
 
     Rows are joined by group, by equal question and by near question (Jaccard >= `near`; None: not looked for). The
     joined sets are dealt out whole, large ones first, equal ones in an order drawn by `seed`, each to the split where
     it lowers most the chi-square distance between wanted and reached rows, over all rows and per label. A set that
-    holds rows already split follows these.
+    holds rows already split follows these; one that holds general rows, which are trained on, goes to training.
 
     Args:
         examples: rows, some with a split of their own.
@@ -43,6 +43,8 @@ def assign_splits(
     for rows in order:
         free = [i for i in rows if examples[i].split is None]
         fixed = [split for split in SPLITS if any(examples[i].split == split for i in rows)]
+        if not fixed and any(examples[i].split == GENERAL for i in rows):
+            fixed = ["train"]
         if free:
             split = dealer.deal(Counter(labels[i] for i in free), fixed[0] if fixed else None)
             chosen.update(dict.fromkeys(free, split))
@@ -113,15 +115,17 @@ def _joined(examples: Sequence[Example], near: float | None) -> list[int]:
         if example.group is not None:
             join(i, first.setdefault(("group", example.group), i))
     if near is not None:
-        for i, j, _ in near_pairs(asked, near):
+        for i, j, _ in near_pairs(asked, near, parts_of(examples)):
             join(i, j)
     return [root(i) for i in range(len(examples))]
 
 
 def _strata(examples: Sequence[Example]) -> list[str]:
-    """Each row's answer where there are few different ones, else one stratum for all rows."""
-    labels = [example.reference for example in examples]
-    return labels if len(set(labels)) <= max(2, _MOST_LABELS_SHARE * len(labels)) else [""] * len(labels)
+    """Each row's answer where the domain has few different ones, else one stratum; general rows have one anyway."""
+    labels = [example.reference for example in examples if example.split != GENERAL]
+    if len(set(labels)) > max(2, _MOST_LABELS_SHARE * len(labels)):
+        return [""] * len(examples)
+    return ["" if example.split == GENERAL else example.reference for example in examples]
 
 
 def _drawn(rows: list[int], labels: list[str], most: int, seed: int, examples: Sequence[Example]) -> set[int]:

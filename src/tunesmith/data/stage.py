@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tunesmith.data.leak import leakage
 from tunesmith.data.snapshot import datasheet, write_snapshot
 from tunesmith.data.spec import DataSpec
 from tunesmith.data.split import SPLITS, assign_splits, cap_rows
+from tunesmith.data.texts import GENERAL
 
 NAME = "data"
 VERSION = "1"
@@ -89,18 +91,22 @@ def _counted(intake: Intake, kept: list[Example], drops: list[Drop]) -> Snapshot
         rows_in=intake.rows,
         kept=len(kept),
         dropped=dict(sorted(dropped.items())),
-        splits={split: splits[split] for split in SPLITS},
+        splits={split: splits[split] for split in (*SPLITS, *([GENERAL] if splits[GENERAL] else []))},
         groups=len({e.group for e in kept if e.group is not None}) + sum(e.group is None for e in kept),
         changed=dict(sorted(intake.changed.items())),
     )
 
 
 def _asked_and_reached(spec: DataSpec, dealt: Counter[Split | None]) -> dict[str, Any]:
-    """Per split the wanted share (None: sources came split) and the one that whole groups allowed, before any cap."""
+    """Per split the wanted share (None: sources came split) and the one that whole groups allowed, before any cap.
+
+    Shares are of the domain's rows: general ones are not counted.
+    """
     shares = spec.split.model_dump()
     ready_made = all(use.settings.get("split") for use in spec.sources)
+    rows = max(1, sum(dealt[split] for split in SPLITS))
     asked = {split: None if ready_made else round(shares[split] / sum(shares.values()), 4) for split in SPLITS}
-    return {split: {"asked": asked[split], "reached": round(dealt[split] / dealt.total(), 4)} for split in SPLITS}
+    return {split: {"asked": asked[split], "reached": round(dealt[split] / rows, 4)} for split in SPLITS}
 
 
 def _source_problems(use: Use, root: Path, where: str) -> list[Problem]:
@@ -116,7 +122,10 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
     source: Any = SOURCES.build(use, where=where)
     files: list[Path] = source.files(root) if hasattr(source, "files") else []
     shown = str(use.settings.get("path", use.use))
-    return {shown if len(files) == 1 else f"{shown}/{f.name}": digest_file(f) for f in files}
+    if len(files) == 1:
+        return {shown: digest_file(files[0])}
+    folder = os.path.commonpath([f.parent for f in files]) if files else ""
+    return {f"{shown}/{f.relative_to(folder).as_posix()}": digest_file(f) for f in files}
 
 
 def _told(splits: dict[str, int]) -> str:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tunesmith.core.types import Example, Message
+from tunesmith.core.types import Example, Message, Split
 from tunesmith.data.similarity import normalised
 
 _SHARED_SHARE = 0.05
+GENERAL: Split = "general"
+"""The split of rows that are not of the domain: trained on against forgetting, and never split or judged by."""
+
+
+def parts_of(examples: Sequence[Example]) -> list[bool]:
+    """Per row, whether it is general: what is common in the domain is looked for apart from what is common there."""
+    return [example.split == GENERAL for example in examples]
 
 
 def own_texts(examples: Sequence[Example]) -> list[str]:
@@ -32,9 +39,13 @@ def answers(examples: Sequence[Example]) -> list[str]:
 
 
 def _shared_system_texts(examples: Sequence[Example]) -> set[str]:
-    """System texts that stand in at least two rows and 5 % of them: a prompt, not part of the question."""
-    count = Counter(m.content for e in examples for m in e.messages if m.role == "system")
-    return {text for text, rows in count.items() if rows >= max(2, _SHARED_SHARE * len(examples))}
+    """System texts that stand in at least two rows and 5 % of the domain's or the general rows: a prompt."""
+    shared: set[str] = set()
+    for general in (False, True):
+        rows = [example for example in examples if (example.split == GENERAL) == general]
+        count = Counter(m.content for e in rows for m in e.messages if m.role == "system")
+        shared |= {text for text, times in count.items() if times >= max(2, _SHARED_SHARE * len(rows))}
+    return shared
 
 
 def _system(example: Example, shared: set[str]) -> list[str]:

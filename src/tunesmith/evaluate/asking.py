@@ -73,11 +73,17 @@ class Asked:
 def held_out(snapshot: Snapshot, spec: EvaluateSpec, *, seed: int) -> tuple[list[Example], int]:
     """The test rows to ask, and how many are left out by `at_most_rows`.
 
-    Which rows are left out depends on their ids and the seed only, so base and expert get the same ones.
+    Which rows are left out depends on their ids and the seed only, so base and expert get the same ones. Plain text
+    asks nothing, and an answer that is marked undesirable is nothing to be compared with: such rows are no questions.
     """
-    rows = read_examples(snapshot.file("examples.parquet"), "test")
+    rows = [row for row in read_examples(snapshot.file("examples.parquet"), "test") if is_question(row)]
     chosen = {example.id for example in _sample(rows, spec.at_most_rows, seed=seed)}
     return [example for example in rows if example.id in chosen], len(rows) - len(chosen)
+
+
+def is_question(example: Example) -> bool:
+    """Whether an answerer can be asked this and its answer be compared with a good one."""
+    return example.text is None and example.desirable is not False
 
 
 def _sample(rows: Sequence[Example], number: int, *, seed: int) -> list[Example]:

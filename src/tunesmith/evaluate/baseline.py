@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 
+from tunesmith.core.errors import UserError
+from tunesmith.core.examples import iterate_examples
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Baseline, Profile, Snapshot
 from tunesmith.evaluate.asking import ask, held_out
-from tunesmith.evaluate.retention import ask_general
+from tunesmith.evaluate.retention import ask_general, general_overlap
 from tunesmith.evaluate.rows import write_lines
 from tunesmith.evaluate.spec import EvaluateSpec, check
 
@@ -21,11 +23,21 @@ def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot,
     """Ask the base model the held-out rows, the likelihood of every label, and the general suite.
 
     Files: `answers.jsonl` (free answers, label likelihoods, lone requests), `general.jsonl`.
+
+    Raises:
+        UserError: training or general rows hold pieces of the general suite.
     """
     began = time.monotonic()
+    if spec.retention.items or spec.retention.passages:
+        problems = general_overlap(iterate_examples(snapshot.file("examples.parquet")))
+        if problems:
+            raise UserError(problems)
     examples, left_out = held_out(snapshot, spec, seed=context.seed)
     if left_out:
         context.events.tell("note", NAME, f"{left_out} held-out rows are not asked (at_most_rows: {spec.at_most_rows})")
+    silent = snapshot.splits.get("test", 0) - len(examples) - left_out
+    if silent > 0:
+        context.events.tell("note", NAME, f"{silent} held-out rows are no questions: undesirable answers, plain text")
     with context.open(base) as answerer:
         asked = ask(
             answerer, examples, spec=spec, profile=profile, events=context.events, stage=NAME, seed=context.seed

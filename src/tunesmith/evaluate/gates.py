@@ -127,24 +127,27 @@ def in_force_reason(expert: Expert, ours: tuple[Asked, General], theirs: tuple[A
     """Whether the expert is another model than its base: a different text, or another likelihood of the same text.
 
     An evaluation that reaches the base through the wrong route, or an adapter that was never switched on, says the
-    same as the base everywhere and must not pass as "no worse than before".
+    same as the base everywhere and must not pass as "no worse than before". An expert whose own weights were trained
+    has no adapter, and is judged by its answers like the others.
     """
-    if expert.adapter_path is None:
-        text = "the expert has no adapter: it is the base model itself"
+    what = "the adapter is" if expert.adapter_path is not None else "the trained weights are"
+    if expert.adapter_path is None and expert.checkpoint is None:
+        text = "the expert was not trained: it is the base model itself"
         return Reason(code="adapter-in-force", message=text, verdict="failed", evidence={"adapter": None})
     rows = [key for key in ours[0].free if key in theirs[0].free]
     changed = sum(ours[0].free[key].text != theirs[0].free[key].text for key in rows)
     apart = _largest_difference(ours, theirs)
-    evidence = {"rows": len(rows), "texts_that_differ": changed, "largest_nats_per_token": apart}
+    evidence: dict[str, Any] = {"rows": len(rows), "texts_that_differ": changed, "largest_nats_per_token": apart}
+    evidence["adapter"] = expert.adapter_path is not None
     if not rows and apart is None:
-        text = "nothing was asked of both models: whether the adapter is in force is not known"
+        text = f"nothing was asked of both models: whether {what} in force is not known"
         return Reason(code="adapter-in-force", message=text, verdict="unknown", evidence=evidence)
     if changed or (apart is not None and apart > SAME_NATS):
-        text = f"the adapter is in force: {changed} of {len(rows)} answers differ from the base's"
+        text = f"{what} in force: {changed} of {len(rows)} answers differ from the base's"
         text += "" if apart is None else f", likelihoods by up to {figure(apart, 'nats')} a token"
         return Reason(code="adapter-in-force", message=text, verdict="passed", evidence=evidence)
     same = ([f"all {len(rows)} answers"] if rows else []) + (["all likelihoods"] if apart is not None else [])
-    text = f"the adapter is not in force: {' and '.join(same)} equal the base's"
+    text = f"{what} not in force: {' and '.join(same)} equal the base's"
     return Reason(code="adapter-in-force", message=text, verdict="failed", evidence=evidence)
 
 

@@ -18,7 +18,7 @@ passages are drawn anew, and both models are judged on the same draw.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,9 +26,10 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.core.errors import Problem
 from tunesmith.core.events import Events
 from tunesmith.core.protocols import LikelihoodAnswerer
-from tunesmith.core.types import Likelihood, Measure, Message
+from tunesmith.core.types import Example, Likelihood, Measure, Message
 from tunesmith.evaluate.asking import ROWS_AT_ONCE, chunks, told
 from tunesmith.evaluate.spec import MEASURES, RetentionSpec
 from tunesmith.evaluate.statistics import (
@@ -143,6 +144,33 @@ def ask_general(
             else:
                 unscored.append(key)
     return General(right, nats, tuple(unscored))
+
+
+def general_overlap(examples: Iterable[Example]) -> list[Problem]:
+    """A problem for each row that is trained on and holds a piece of the suite: it would measure memory, not ability.
+
+    That is a turn that begins with a question of the suite, its right answer in another turn; or a turn with a passage
+    of it. Case and white space do not count.
+    """
+    asked = [(item.id, _squeezed(item.question), _squeezed(item.options[item.answer])) for item in items()]
+    read = [(key, _squeezed(text), "") for key, text in passages().items()]
+    found = []
+    for example in examples:
+        if example.split not in ("train", "general"):
+            continue
+        said = [_squeezed(message.content) for message in example.messages]
+        whole = "\n".join(said)
+        same = [key for key, question, answer in asked if any(turn.startswith(question) for turn in said)
+                and any(answer in turn and not turn.startswith(question) for turn in said)]  # fmt: skip
+        same += [key for key, text, _ in read if text in whole]
+        if same:
+            message = f"the row holds '{same[0]}' of the suite that measures what was forgotten, and is trained on"
+            found.append(Problem("retention-leak", message, "take the row out of the source", example.place))
+    return found
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.casefold().split())
 
 
 def question_text(item: Item) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Likelihood, Usage
 from tunesmith.models.chat import Chat
-from tunesmith.models.generate import Generated, Generation, Progress, generate
+from tunesmith.models.generate import Generated, Generation, Progress, generate, stop_ids_of
 from tunesmith.models.likelihood import option_likelihood, text_likelihood
 from tunesmith.models.prefix import PrefixMemory
 
@@ -85,8 +84,7 @@ class LocalAnswerer:
     @property
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end an answer: the template's end of turn, and what the model's generation config says."""
-        told = getattr(getattr(self.model, "generation_config", None), "eos_token_id", None)
-        return self.chat.stop_ids | frozenset([told] if isinstance(told, int) else told or ())
+        return stop_ids_of(self.model, self.chat.stop_ids)
 
     def _answer(self, prompt: Sequence[int], said: Generated, seconds: float) -> Answer:
         reasoning, text = self.chat.parse(self.chat.tokenizer.decode(said.ids, skip_special_tokens=False))
@@ -115,7 +113,8 @@ def open_model(base_path: Path | str, adapter_path: Path | str | None = None, *,
     """Load a model, and free its memory when the block ends.
 
     On a CPU the weights are float32 and an adapter is merged into them in memory: alike to rounding, and quicker. On a
-    GPU they are bfloat16 where it has that, and the adapter stays beside them: merging would round it away.
+    GPU they are bfloat16 where it has that, and the adapter stays beside them: merging would round it away. A base that
+    an adapter was trained on in 4 bits is unpacked from those 4 bits.
 
     Args:
         base_path: folder of the base model.
@@ -127,13 +126,17 @@ def open_model(base_path: Path | str, adapter_path: Path | str | None = None, *,
     """
     import torch
 
+    from tunesmith.models.adapters import load_base
     from tunesmith.models.load import load_model
 
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32
     chat = Chat.of(base_path)
-    model = load_model(Path(base_path), dtype=dtype, device="cuda" if cuda else "cpu")
-    if adapter_path is not None:
+    device = "cuda" if cuda else "cpu"
+    if adapter_path is None:
+        model = load_model(Path(base_path), dtype=dtype, device=device)
+    else:
+        model = load_base(Path(base_path), Path(adapter_path), dtype=dtype, device=device)
         model = _with_adapter(model, Path(adapter_path), merge=dtype == torch.float32)
     answerer = LocalAnswerer(model, chat, name)
     del model
@@ -151,14 +154,11 @@ def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
     if missing:
         hint = "give the folder that PEFT's save_pretrained wrote; pickled weights (.bin) are not read"
         raise UserError([Problem("no-adapter", f"{name} is missing", hint, str(folder)) for name in missing])
-    from peft import PeftModel
+    from tunesmith.models.adapters import load_adapter, merged
 
     try:
-        with warnings.catch_warnings():
-            # peft 0.21 asks for a property that transformers 5.23 has renamed; nothing the user could mend.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-            adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=False).eval()
+        adapted = load_adapter(model, folder)
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         found = f"the adapter does not fit the model: {error}"
         raise UserError(Problem("adapter-misfit", found, "use the base it was trained on", str(folder))) from None
-    return adapted.merge_and_unload(safe_merge=True).eval() if merge else adapted
+    return merged(adapted) if merge else adapted

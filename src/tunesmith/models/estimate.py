@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tunesmith.models.catalog import Entry
+from tunesmith.models.nf4 import BYTES_PER_WEIGHT
 from tunesmith.models.shape import Shape, shape_of_entry
 
 GB = 1e9
@@ -53,6 +54,7 @@ class Work:
         weight_bytes, compute_bytes: bytes of a frozen weight, and of a number in the forward pass.
         chunk: positions whose logits exist at once.
         allocator: what the allocator keeps back, as a share of the activations; 0 on a GPU.
+        slower: what the time is multiplied with for work that is not counted in operations (unpacking 4-bit weights).
     """
 
     trainable: int
@@ -69,6 +71,7 @@ class Work:
     compute_bytes: float = 4
     chunk: int = 256
     allocator: float = ALLOCATOR_SHARE
+    slower: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def estimate_training(shape: Shape, work: Work, *, gflops: float, efficiency: fl
     """
     parts = memory_parts(shape, work)
     operations = training_operations(shape, work)
-    minutes = operations / (gflops * 1e9 * efficiency) / 60
+    minutes = work.slower * operations / (gflops * 1e9 * efficiency) / 60
     return Estimate(sum(parts.values()), minutes, operations / 1e12, gflops, parts)
 
 
@@ -185,6 +188,18 @@ def lora_parameters(shape: Shape, rank: int, *, roles: Iterable[str] = ROLES, la
         "down": shape.inner + shape.hidden,
     }
     return rank * sum(sizes[role] for role in roles) * (shape.layers if layers is None else layers)
+
+
+def packed_bytes(shape: Shape, plain_bytes: float) -> float:
+    """Mean bytes of a weight where linear layers are kept in 4 bits and the rest in `plain_bytes`.
+
+    Args:
+        shape: with its weights, see `shape.with_weights`.
+        plain_bytes: bytes of a weight that is not packed.
+    """
+    packed = sum(weight.size for weight in shape.weights if weight.kind == "linear")
+    whole = sum(weight.size for weight in shape.weights)
+    return (packed * BYTES_PER_WEIGHT + (whole - packed) * plain_bytes) / whole
 
 
 def adapter_memory_gb(entry: Entry, *, rank: int = 16, step_tokens: int = 2048, weight_bytes: float = 2) -> float:

@@ -41,10 +41,11 @@ class Generation:
 
 @dataclass
 class Generated:
-    """One answer: its tokens without the stop token, and why it ended."""
+    """One answer: its tokens without the stop token, why it ended, and the stop token if one ended it."""
 
     ids: list[int] = field(default_factory=list)
     stop: Literal["end", "length"] = "length"
+    stop_id: int | None = None
 
 
 @torch.inference_mode()
@@ -60,7 +61,8 @@ def generate(
 
     Args:
         model: a transformers causal language model in evaluation mode.
-        prompts: token ids, none empty; together with the answer no longer than the model's context.
+        prompts: token ids, none empty; together with the answer no longer than the model's context. Prompts that are
+            the same (several draws of one question) are computed once in a batch.
         how: limits, stop tokens, sampling.
         on_progress: called with (answers done, answers wanted) after each batch.
         memory: keeps the shared prefix for the next call; only for a model that is not trained meanwhile.
@@ -82,6 +84,12 @@ def generate(
             if on_progress:
                 on_progress(done, len(prompts))
     return answers
+
+
+def stop_ids_of(model: Any, turn_ends: frozenset[int]) -> frozenset[int]:
+    """The tokens that end an answer: those of the chat template, and what the model's generation config says."""
+    told = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return turn_ends | frozenset([told] if isinstance(told, int) else told or ())
 
 
 def batches(lengths: Sequence[int], token_budget: int, rows_at_once: int) -> Iterator[list[int]]:
@@ -121,11 +129,12 @@ def _answer(
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.config.get_text_config())
-    ids, real = pad_left(prompts, model.device)
+    distinct = list(dict.fromkeys(map(tuple, prompts)))
+    ids, real = pad_left(distinct, model.device)
     positions = positions_of(real, prefix.length if prefix else 0)
     draws = [torch.Generator().manual_seed(how.seed * 1_000_003 + row) for row in rows] if how.temperature else []
     alive = list(range(len(prompts)))
-    for _ in range(how.at_most_tokens):
+    for place_in_answer in range(how.at_most_tokens):
         logits = model(
             input_ids=ids,
             attention_mask=visible(real, ids.shape[1]) if prefix else real.long(),
@@ -135,12 +144,17 @@ def _answer(
             logits_to_keep=1,
             **({"shared_prefix": prefix} if prefix else {}),
         ).logits[:, -1]
+        if place_in_answer == 0 and len(distinct) < len(prompts):
+            number = {prompt: place for place, prompt in enumerate(distinct)}
+            asked = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=model.device)
+            cache.batch_select_indices(asked)
+            logits, real, positions = logits[asked], real[asked], positions[asked]
         tokens = pick(logits, how, [draws[row] for row in alive] if draws else [])
         keep = []
         for place, token in enumerate(tokens):
             answer = answers[alive[place]]
             if token in how.stop_ids:
-                answer.stop = "end"
+                answer.stop, answer.stop_id = "end", token
             else:
                 answer.ids.append(token)
                 keep.append(place)
@@ -167,10 +181,12 @@ def pick(logits: torch.Tensor, how: Generation, draws: Sequence[torch.Generator]
     if not how.temperature:
         greedy: list[int] = logits.argmax(-1).tolist()
         return greedy
-    chances, order = (logits.float() / how.temperature).softmax(-1).sort(stable=True, dim=-1, descending=True)
-    before = chances.cumsum(-1) - chances
-    chances = chances.masked_fill(before >= how.top_p, 0.0).cpu()
-    at = torch.tensor([[torch.rand(1, generator=draw).item()] for draw in draws]) * chances.sum(-1, keepdim=True)
-    place = (chances.cumsum(-1) <= at).sum(-1, keepdim=True).clamp(max=chances.shape[-1] - 1)
-    drawn: list[int] = order.cpu().gather(-1, place)[:, 0].tolist()
+    chances, order = (logits.float() / how.temperature).softmax(-1), None
+    if how.top_p < 1:
+        chances, order = chances.sort(stable=True, dim=-1, descending=True)
+        chances = chances.masked_fill(chances.cumsum(-1) - chances >= how.top_p, 0.0)
+    upto = chances.cpu().double().cumsum(-1)  # on a GPU sums like this are not the same twice
+    at = torch.tensor([[torch.rand(1, generator=draw).item()] for draw in draws]) * upto[:, -1:]
+    place = torch.searchsorted(upto, at, right=True).clamp(max=chances.shape[-1] - 1)
+    drawn: list[int] = (place if order is None else order.cpu().gather(-1, place))[:, 0].tolist()
     return drawn

@@ -196,7 +196,9 @@ def load_tokenizer(folder: Path) -> Any:
         raise UserError(Problem("broken-tokenizer", message, "fetch the model again", str(folder))) from None
 
 
-def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = "cpu") -> Any:
+def load_model(
+    folder: Path, *, dtype: torch.dtype | None = None, device: str = "cpu", weights: Literal["plain", "nf4"] = "plain"
+) -> Any:
     """The causal language model of a folder, in evaluation mode, its attention left at transformers' choice (sdpa).
 
     On the processor torch gets as many threads as cores are free, see `hardware.settle_threads`.
@@ -205,12 +207,14 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = 
         folder: a model folder that passes `folder_problems`.
         dtype: number format of the weights in memory; float32 by default.
         device: `cpu`, `cuda`, `cuda:1`.
+        weights: `nf4`: the linear layers in 4 bits, see `models.nf4`.
 
     Returns:
         A transformers `PreTrainedModel`.
 
     Raises:
-        UserError: the folder is unsafe or incomplete, or transformers has no class for its architecture.
+        UserError: the folder is unsafe or incomplete, transformers has no class for its architecture, or a library
+            for 4-bit weights is missing.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -219,6 +223,10 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None, device: str = 
     settle_threads()
     try:
         with quiet():
+            if weights == "nf4":
+                from tunesmith.models.nf4 import load_packed
+
+                return load_packed(folder, dtype=dtype or torch.float32, device=device).eval()
             model = AutoModelForCausalLM.from_pretrained(
                 str(folder), dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True
             )

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.files import read_json
 from tunesmith.models.catalog import Entry
+from tunesmith.models.quiet import quiet
+from tunesmith.models.roles import Weight, weights_of
 from tunesmith.models.safety import weight_shapes
+
+_OLD_NAMES = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_positions": "max_position_embeddings",
+    "n_inner": "intermediate_size",
+    "ffn_dim": "intermediate_size",
+}
+"""What GPT-2 and its kin call these numbers in config.json."""
 
 _ROUTED = re.compile(r"\.experts\.")
 
@@ -31,6 +43,8 @@ class Shape:
         vocabulary: rows of the embedding.
         tied: whether input embedding and head are one matrix.
         context: longest input in tokens.
+        model_type: as in config.json; empty where there is none.
+        weights: every weight by name; empty where only widths are known, see `with_weights`.
     """
 
     architecture: str
@@ -46,6 +60,8 @@ class Shape:
     vocabulary: int
     tied: bool
     context: int
+    model_type: str = ""
+    weights: tuple[Weight, ...] = ()
 
     @property
     def body(self) -> int:
@@ -62,6 +78,7 @@ def shape_of_folder(folder: Path) -> Shape:
     whole = read_json(folder / "config.json")
     inner = whole.get("text_config")  # models that also see or hear keep the decoder's numbers there
     config = {**whole, **inner} if isinstance(inner, dict) else whole
+    config = {**{name: config[old] for old, name in _OLD_NAMES.items() if old in config}, **config}
     missing = [key for key in ("hidden_size", "num_hidden_layers", "vocab_size") if not _is_count(config.get(key))]
     if missing or not _is_count(config.get("num_attention_heads")):
         names = ", ".join(missing or ["num_attention_heads"])
@@ -83,8 +100,60 @@ def shape_of_folder(folder: Path) -> Shape:
         inner=_inner(config),
         vocabulary=config["vocab_size"],
         tied=tied,
-        context=int(config.get("max_position_embeddings") or config.get("n_positions") or 0),
+        context=int(config.get("max_position_embeddings") or 0),
+        model_type=str(whole.get("model_type") or ""),
     )
+
+
+def with_weights(shape: Shape, folder: Path | None = None) -> Shape:
+    """`shape` with the names and shapes of all weights.
+
+    Args:
+        shape: of the model.
+        folder: where the model lies: its weights are those of Transformers' own class, made without memory for them;
+            None: a dense decoder of the usual make is assumed, its weights follow from the widths.
+
+    Raises:
+        UserError: Transformers has no class for the architecture.
+    """
+    if folder is None:
+        return replace(shape, model_type=_USUAL, weights=tuple(_usual_weights(shape)))
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with quiet(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+            model = AutoModelForCausalLM.from_config(config)
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        message = f"the model cannot be built: {type(error).__name__}: {shorten(error, width=300)}"
+        hint = "transformers must know its architecture, and config.json must be whole"
+        raise UserError(Problem("cannot-load", message, hint, str(folder))) from None
+    return replace(shape, model_type=config.model_type, weights=weights_of(model))
+
+
+_USUAL = "llama"
+
+
+def _usual_weights(shape: Shape) -> Iterator[Weight]:
+    sizes = {
+        "self_attn.q_proj": (shape.query, shape.hidden),
+        "self_attn.k_proj": (shape.key, shape.hidden),
+        "self_attn.v_proj": (shape.value, shape.hidden),
+        "self_attn.o_proj": (shape.hidden, shape.mixed),
+        "mlp.gate_proj": (shape.inner, shape.hidden),
+        "mlp.up_proj": (shape.inner, shape.hidden),
+        "mlp.down_proj": (shape.hidden, shape.inner),
+    }
+    yield Weight("model.embed_tokens.weight", (shape.vocabulary, shape.hidden), "embedding")
+    for layer in range(shape.layers):
+        for name, size in sizes.items():
+            yield Weight(f"model.layers.{layer}.{name}.weight", size)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            yield Weight(f"model.layers.{layer}.{name}.weight", (shape.hidden,), "other")
+    yield Weight("model.norm.weight", (shape.hidden,), "other")
+    if not shape.tied:
+        yield Weight("lm_head.weight", (shape.vocabulary, shape.hidden), "head")
 
 
 def shape_of_entry(entry: Entry) -> Shape:
@@ -116,7 +185,14 @@ def shape_of_entry(entry: Entry) -> Shape:
     )
 
 
-def _widths(config: Mapping[str, Any]) -> dict[str, int]:
+class _Widths(TypedDict):
+    query: int
+    key: int
+    value: int
+    mixed: int
+
+
+def _widths(config: Mapping[str, Any]) -> _Widths:
     """Widths of query, key, value and mixed; multi-head latent attention expands keys and values to every head."""
     heads = config["num_attention_heads"]
     if config.get("kv_lora_rank"):

@@ -70,6 +70,15 @@ class Trunk:
         """Give the model the attention back that it had."""
         self.model.set_attn_implementation(self._attention)
 
+    @contextlib.contextmanager
+    def released(self) -> Iterator[None]:
+        """The model with the attention that it had, inside the block: to let it answer between two steps."""
+        self.release()
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(packing.NAME)
+
     def _run(self, layout: Layout, **inputs: Tensor) -> Tensor:
         device = next(iter(inputs.values())).device
         output = self.decoder(**inputs, position_ids=layout.positions(device), use_cache=False, layout=layout)

@@ -72,13 +72,13 @@ def _rows(project: Project, made: dict[type[Artifact], Artifact]) -> Rows:
 
 
 def _lengths(project: Project) -> Any:
-    """Characters of each source row that could be read."""
+    """Characters of each row of the domain that could be read."""
     from tunesmith.data.intake import SOURCES
 
     for index, use in enumerate(project.spec.data.sources):
         source = SOURCES.build(use, where=f"data.sources[{index}]")
         for item in source.read(project.root, project.spec.profile.labels):
-            if isinstance(item, Example):
+            if isinstance(item, Example) and item.split != "general":
                 yield sum(len(m.content) + len(m.reasoning or "") for m in item.messages)
 
 
@@ -114,22 +114,19 @@ def _estimate(project: Project, made: dict[type[Artifact], Artifact], rows: Rows
     if shape is None:
         return {"unknown": "the model is not on this disk and the catalog does not know its shape"}
     from tunesmith.models import estimate as estimates
-    from tunesmith.tune.rules import STRATEGIES, resolve
+    from tunesmith.models.shape import with_weights
+    from tunesmith.tune.feasible import method_work
+    from tunesmith.tune.rules import resolve
 
     filled, _ = resolve(project.spec.tune, shape, rows.train)
-    strategy = STRATEGIES.build(filled.strategy, where="tune.strategy")
-    border = strategy.border(shape.layers)
     total = round(rows.train * rows.row_tokens)
     work = estimates.Work(
-        trainable=estimates.lora_parameters(shape, strategy.rank, layers=shape.layers - border),
+        **method_work(filled, with_weights(shape), bytes_each=4),
         tokens=total,
         trained_tokens=total // 4,
         epochs=float(filled.epochs),
         step_tokens=int(filled.tokens_per_micro_batch),
         row_tokens=round(rows.row_tokens),
-        lowest=border,
-        cached=border > 0,
-        checkpointing=filled.activation_checkpointing,
     )
     found_rough = estimates.estimate_here(shape, work)
     how = f"rough: {rows.train:,} rows of about {rows.row_tokens:.0f} tokens; `run --until tokens` counts them"

@@ -90,12 +90,22 @@ def _of_file(path: Path) -> Iterator[Example | Drop]:
 
 
 def _rows(chat: Chat, example: Example, context: int | None) -> list[dict[str, Any]]:
-    """One row, or one for each trained turn where the template rewrites earlier turns."""
+    """One row, or one for each trained turn where the template rewrites earlier turns; plain text is never cut."""
+    if example.text is not None:
+        return [_row(chat, example, _of_text(chat, example.text), None)]
     try:
         rendered = chat.rows(example.messages, example.tools)
     except UserError as error:
         raise UserError([replace(p, path=example.place or p.path) for p in error.problems]) from None
     return [_row(chat, example, row, context) for row in rendered]
+
+
+def _of_text(chat: Chat, text: str) -> Rendered:
+    from tunesmith.models.chat import Rendered
+    from tunesmith.tune.render import text_ids
+
+    ids = text_ids(chat, text)
+    return Rendered(ids, [False, *[True] * (len(ids) - 1)], text, [(0, len(text))], end_of_turn_ok=True)
 
 
 def _row(chat: Chat, example: Example, rendered: Rendered, context: int | None) -> dict[str, Any]:

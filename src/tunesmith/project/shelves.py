@@ -10,6 +10,7 @@ SHELVES = (
     Shelf("strategies", "tunesmith.tune.strategies"),
     Shelf("terms", "tunesmith.tune.terms"),
     Shelf("weightings", "tunesmith.tune.weightings"),
+    Shelf("trackers", "tunesmith.tune.trackers"),
     Shelf("paths", "tunesmith.reason.paths"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),

@@ -13,8 +13,8 @@ from tunesmith.reason.spec import ReasonSpec
 NAME = "reason"
 VERSION = "1"
 
-ADAPTER = "adapter"
-"""Folder of the adapter inside a checkpoint."""
+ADAPTER, MODEL = "adapter", "model"
+"""Folders inside a checkpoint: an adapter beside its base, or a whole model that was trained itself."""
 
 
 def check(spec: ReasonSpec, root: Path) -> list[Problem]:
@@ -23,17 +23,20 @@ def check(spec: ReasonSpec, root: Path) -> list[Problem]:
 
 
 def run(spec: ReasonSpec, *, base: Base, checkpoint: Checkpoint, context: Context) -> Expert:
-    """The expert: the base model with the checkpoint's adapter, its chat template and the way it reasons.
+    """The expert: the trained model, its chat template and the way it reasons.
+
+    The trained model is the base with the checkpoint's adapter, or the checkpoint's own model where all was trained.
 
     Raises:
         UserError: the way of reasoning is unknown or its settings are wrong.
     """
     recipe = PATHS.settings(spec.paths, where="reason.paths")
     context.events.tell("note", NAME, f"the expert answers by '{recipe['use']}', {spec.at_most_tokens} tokens at most")
+    whole = checkpoint.file(MODEL).is_dir()
     return Expert(
         checkpoint=checkpoint.id,
-        base_path=base.path,
-        adapter_path=str(checkpoint.file(ADAPTER)),
+        base_path=str(checkpoint.file(MODEL)) if whole else base.path,
+        adapter_path=None if whole else str(checkpoint.file(ADAPTER)),
         chat_template_hash=checkpoint.chat_template_hash,
         reasoning={**recipe, "at_most_tokens": spec.at_most_tokens},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,17 +93,36 @@ class Step:
         return sum(row.part in wanted for row in self.items)
 
 
-def read_rows(path: Path, split: Split, parts: Iterable[str] = ("supervised",)) -> list[Row]:
-    """The rows of one split of `rows.parquet` that have something to train, in the file's order."""
+def read_rows(
+    path: Path, split: Split, parts: Iterable[str] = ("supervised",), *, judged: bool | None = None
+) -> list[Row]:
+    """The rows of one split of `rows.parquet` that have something to train, in the file's order.
+
+    Args:
+        path: the file.
+        split: rows of this split.
+        parts: rows of these parts.
+        judged: rows that do, or do not, belong to a pair or have a verdict; None: all.
+    """
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, filters=[("split", "=", split), ("part", "in", list(parts))])
+    filters: list[tuple[str, str, Any]] = [("split", "=", split), ("part", "in", list(parts))]
+    if judged is not None:
+        filters.append(("judged", "=", judged))
     rows = []
-    for line in table.select(["id", "ids", "trained", "part"]).to_pylist():
+    for line in pq.read_table(path, filters=filters).select(["id", "ids", "trained", "part"]).to_pylist():
         places = tuple(place for place, trained in enumerate(line["trained"]) if trained and place > 0)
         if places:
             rows.append(Row(line["id"], tuple(line["ids"]), places, line["part"]))
     return rows
+
+
+def last_turn(row: Row) -> Row:
+    """`row` with only its last trained turn trained: what a preference or a verdict is about."""
+    first = len(row.trained) - 1
+    while first and row.trained[first - 1] == row.trained[first] - 1:
+        first -= 1
+    return replace(row, trained=row.trained[first:])
 
 
 def shared_prefix(rows: Sequence[Row]) -> int:

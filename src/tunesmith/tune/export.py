@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tunesmith.core.types import Checkpoint
 
-ADAPTER = "adapter"
-
 
 def merge(checkpoint: Checkpoint, out: Path) -> None:
-    """Write base and adapter as one model: config, safetensors in float32 and the tokeniser with its chat template.
+    """Write the trained model as one: config, safetensors in float32 and the tokeniser with its chat template.
+
+    An adapter is merged into the weights that it was trained on: for a 4-bit base these are the unpacked 4-bit ones,
+    not the base's own, which would be another model than the one that was measured.
 
     Args:
         checkpoint: an opened checkpoint.
@@ -19,12 +20,10 @@ def merge(checkpoint: Checkpoint, out: Path) -> None:
     Raises:
         UserError: the base model's folder is gone or has changed into something that cannot be loaded.
     """
-    from tunesmith.models.adapters import load_adapter
-    from tunesmith.models.load import load_model, load_tokenizer
-    from tunesmith.models.quiet import quiet
+    import torch
+
+    from tunesmith.models.adapters import ADAPTER, merged, open_trained, save_model
 
     base = Path(checkpoint.base_path)
-    adapted = load_adapter(load_model(base), checkpoint.file(ADAPTER))
-    with quiet():
-        adapted.merge_and_unload(safe_merge=True).save_pretrained(str(out), safe_serialization=True)
-    load_tokenizer(base).save_pretrained(str(out))
+    model = open_trained(checkpoint.file(ADAPTER).parent, base_path=base, dtype=torch.float32)
+    save_model(merged(model) if hasattr(model, "peft_config") else model, out, base_path=base)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tunesmith.core.errors import UserError
 from tunesmith.core.types import Base, GateVerdict, Profile, Reason, VerdictName
 from tunesmith.tune import rules
 from tunesmith.tune.render import TokenRow
 from tunesmith.tune.spec import TuneSpec
+
+if TYPE_CHECKING:
+    from tunesmith.models.shape import Shape
 
 
 def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: int) -> dict[str, Any]:
@@ -23,33 +27,60 @@ def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: in
         prefix: tokens that all of them share; counted once a micro-batch.
     """
     from tunesmith.models import estimate as estimates
-    from tunesmith.models.shape import shape_of_folder
+    from tunesmith.models.shape import shape_of_folder, with_weights
 
-    shape = shape_of_folder(Path(base.path))
-    strategy = spec.strategy.settings
-    layers = _adapted_layers(spec, shape.layers)
-    roles = [role for role in strategy["roles"] if role != "experts"]
+    folder = Path(base.path)
+    shape = with_weights(shape_of_folder(folder), folder)
     own = [len(row.ids) - prefix for row in rows]
     steps = -(-len(rows) // int(spec.rows_per_step))
     own_a_step, limit = sum(own) / max(1, steps), int(spec.tokens_per_micro_batch)
     micro = max(1, math.ceil(own_a_step / max(1, limit - prefix)))
     step_tokens = min(limit, prefix + round(own_a_step))
-    half = 2 if _in_bf16(spec) else 4
     work = estimates.Work(
-        trainable=estimates.lora_parameters(shape, int(strategy["rank"]), roles=roles, layers=layers),
+        **method_work(spec, shape, bytes_each=2 if _in_bf16(spec) else 4),
         tokens=sum(own) + prefix * steps * micro,
         trained_tokens=sum(sum(row.trained) for row in rows),
         epochs=float(spec.epochs),
         step_tokens=max(step_tokens, max((len(row.ids) for row in rows), default=1)),
         row_tokens=round(sum(len(row.ids) for row in rows) / max(1, len(rows))),
-        lowest=shape.layers - layers,
-        cached=layers < shape.layers,
-        checkpointing=spec.activation_checkpointing,
-        weight_bytes=half,
-        compute_bytes=half,
     )
     found = estimates.estimate_here(shape, work)
-    return {**found.as_dict(), "tokens": work.tokens, "trainable": work.trainable, "step_tokens": work.step_tokens}
+    counts = {"tokens": work.tokens, "trainable": work.trainable, "step_tokens": work.step_tokens}
+    return {**found.as_dict(), **counts, "slower": work.slower}
+
+
+def method_work(spec: TuneSpec, shape: Shape, *, bytes_each: float) -> dict[str, Any]:
+    """The fields of `models.estimate.Work` that follow from the strategy.
+
+    Args:
+        spec: the section with every `auto` filled.
+        shape: the model with its weights, see `models.shape.with_weights`.
+        bytes_each: of a number in memory and in arithmetic.
+
+    Raises:
+        UserError: the strategy does not fit the model, and why.
+    """
+    from tunesmith.models.estimate import packed_bytes
+    from tunesmith.models.hardware import look
+    from tunesmith.models.nf4 import CPU_SLOWER
+
+    strategy = rules.STRATEGIES.build(spec.strategy, where="tune.strategy")
+    try:
+        trainable = strategy.trainable(shape)
+    except ValueError as error:
+        raise UserError(rules.misfit(error)) from None
+    packed = strategy.weight_format == "nf4"
+    lowest = strategy.border(shape.layers)
+    return {
+        "trainable": trainable,
+        "lowest": lowest,
+        "cached": lowest > 0,
+        "adapter": strategy.beside,
+        "checkpointing": spec.activation_checkpointing,
+        "weight_bytes": packed_bytes(shape, bytes_each) if packed else bytes_each,
+        "compute_bytes": bytes_each,
+        "slower": CPU_SLOWER if packed and not look().gpus else 1.0,
+    }
 
 
 def judge_feasible(predicted: dict[str, Any], *, base: Base, profile: Profile, context_tokens: int) -> GateVerdict:
@@ -84,6 +115,8 @@ def _time(predicted: dict[str, Any], profile: Profile) -> Reason:
     minutes, limit = predicted["minutes"], profile.train_minutes
     message = f"training takes about {minutes:.1f} minutes at {predicted['gflops']:.0f} GFLOP/s"
     message += "; the profile sets no limit" if limit is None else f"; the budget is {limit:g} minutes"
+    if predicted.get("slower", 1.0) > 1:
+        message += f"; 4-bit weights are unpacked for every product, {predicted['slower']:g} times the time on this CPU"
     evidence = {"minutes": minutes, "limit_minutes": limit, "tera_operations": predicted["tera"]}
     return Reason(code="time", message=message, verdict=_fits(minutes, limit), evidence=evidence)
 
@@ -109,11 +142,6 @@ def _context(base: Base, context_tokens: int) -> Reason:
 
 def _fits(need: float, limit: float | None) -> VerdictName:
     return "passed" if limit is None or need <= limit else "failed"
-
-
-def _adapted_layers(spec: TuneSpec, layers: int) -> int:
-    strategy = rules.STRATEGIES.build(spec.strategy, where="tune.strategy")
-    return layers - int(strategy.border(layers))
 
 
 def _in_bf16(spec: TuneSpec) -> bool:

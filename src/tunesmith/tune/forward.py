@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,6 +84,19 @@ class PlainForward:
         return Predictions(torch.cat(parts), places, batch, tuple(spans), 0, torch.nn.Identity())
 
 
+@contextlib.contextmanager
+def at_rest(model: Any) -> Iterator[None]:
+    """The model without dropout and without activation checkpointing inside the block."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def choose_forward(model: Any, rows: Sequence[Row], *, pack: bool = True, cut: bool = True) -> tuple[Forward, str]:
     """The fastest forward that gives the same logits as the model's own, tried on the shortest rows.
 
@@ -100,7 +114,7 @@ def choose_forward(model: Any, rows: Sequence[Row], *, pack: bool = True, cut: b
         return plain, ""
     numbers = sorted(range(len(rows)), key=lambda n: (len(rows[n].ids), n))[:PROBE_ROWS]
     batch = make_batch(rows, numbers, shared_prefix([rows[number] for number in numbers]))
-    with torch.no_grad():
+    with torch.no_grad(), at_rest(model):  # dropout would make two runs of the same forward differ
         wanted = plain.predictions(batch).hidden_ND.float()
         try:
             trunk = Trunk(model, cut=cut)

@@ -15,7 +15,7 @@ from tunesmith.core.ids import content_id
 from tunesmith.core.interrupts import interruptible
 from tunesmith.tune.batches import Batch, Step
 from tunesmith.tune.checkpoint import Keeper, Saved
-from tunesmith.tune.forward import Forward
+from tunesmith.tune.forward import Forward, at_rest
 from tunesmith.tune.incidents import MOST_REWINDS, NotFinite, SetAside, is_spike
 from tunesmith.tune.objective import Companion, Objective
 from tunesmith.tune.optimise import (
@@ -242,7 +242,8 @@ class _Run:
                 raise
             full = True
         rows = content_id("rows", [[row.id, row.ids] for row in told.items]) if self.ranks.world > 1 else ""
-        found = {"terms": added(terms), "norms": added(norms), "sums": objective.sums()}
+        seen = {name: gathered.as_json() for name, gathered in objective.gathered().items()}
+        found = {"terms": added(terms), "norms": added(norms), "seen": seen}
         return {**found, "bad": bad, "full": full, "rows": rows}
 
     def _agreed(
@@ -266,9 +267,8 @@ class _Run:
         if bad:
             self._check("loss", self.seams.objective.total(terms, told), told.number, items)
         if self.ranks.world > 1:
-            self.seams.objective.summed(
-                {name: added(one["sums"].get(name, {}) for one in everyone) for name in own["sums"]}
-            )
+            for name, gathered in self.seams.objective.gathered().items():
+                gathered.take([one["seen"][name] for one in everyone])
         return terms, added(one["norms"] for one in everyone)
 
     def save(self) -> None:
@@ -390,18 +390,11 @@ def mean_loss(forward: Forward, batches: list[Batch], model: Any, ranks: Ranks =
     from tunesmith.tune.kernels import chunked_cross_entropy
 
     total = 0.0
-    dropping = [module for module in model.modules() if module.training]
-    for module in dropping:
-        module.training = False
-    try:
-        with torch.no_grad():
-            for number, batch in ranks.share(batches):
-                made = forward.predictions(batch)
-                loss = chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS)
-                total += float(loss) if number is not None else 0.0
-    finally:
-        for module in dropping:
-            module.training = True
+    with torch.no_grad(), at_rest(model):
+        for number, batch in ranks.share(batches):
+            made = forward.predictions(batch)
+            loss = chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS)
+            total += float(loss) if number is not None else 0.0
     return float(sum(ranks.exchange(total))) / sum(len(batch.targets) for batch in batches)
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from tunesmith.core.shelf import Shelf
+from tunesmith.tune.curriculum import Shares
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tunesmith.core.events import Events
     from tunesmith.core.protocols import Scorer
-    from tunesmith.core.types import Example
+    from tunesmith.core.types import Example, Profile
     from tunesmith.tune.batches import Batch, Row, Step
     from tunesmith.tune.forward import Forward
+    from tunesmith.tune.gathered import Gathered
 
 TERMS = Shelf("terms", "tunesmith.tune.terms")
 WEIGHTINGS = Shelf("weightings", "tunesmith.tune.weightings")
@@ -66,11 +68,13 @@ class Predictions:
         return self.hidden_ND[chosen], self.targets_N[chosen], rows_N[chosen]
 
     def pooled_BD(self) -> Tensor:
-        """The mean of each row's last states over all tokens that were read, the shared prefix included."""
+        """The mean of each row's last states over all tokens that were read, the shared prefix included; float32."""
         import torch
 
-        shared = self.states_TD[: self.prefix].sum(0)
-        means = [(shared + self.states_TD[start:end].sum(0)) / (self.prefix + end - start) for start, end in self.spans]
+        shared = self.states_TD[: self.prefix].float().sum(0)
+        own = [self.states_TD[start:end].float().sum(0) for start, end in self.spans]
+        means = [(shared + sum_D) / (self.prefix + end - start)
+                 for sum_D, (start, end) in zip(own, self.spans, strict=True)]  # fmt: skip
         return torch.stack(means)
 
 
@@ -94,9 +98,25 @@ class Companion:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Put back what `tensors` gave, bit for bit."""
 
+    def files(self) -> dict[str, Path]:
+        """Name -> file that is kept with the checkpoint, in its folder `terms/`."""
+        return {}
+
 
 class Running(Companion):
     """A term at work in one training."""
+
+    rewarded: ClassVar[bool] = False
+    """Whether it rewards what the model said itself; a curriculum gives such terms what the supervised ones lose."""
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it shows the model answers to learn; a curriculum takes from its weight."""
+        return False
+
+    seen: Gathered | None = None
+    """What is gathered over the micro-batches of a step for `told` or `after_step`, if anything is; where several
+    processes share the step, it holds the sums of all of them by then."""
 
     def begin(self, step: Step) -> None:
         """Step `step` begins, or begins anew with smaller micro-batches: forget what was gathered for `told`."""
@@ -104,13 +124,6 @@ class Running(Companion):
     def told(self) -> dict[str, float]:
         """Finite figures for the curve, asked for once all micro-batches of a step are done; `after_step` follows."""
         return {}
-
-    def sums(self) -> dict[str, float]:
-        """What was gathered over the micro-batches of this step, for `told` or `after_step`: name -> sum."""
-        return {}
-
-    def summed(self, sums: Mapping[str, float]) -> None:
-        """Several processes share the step: take these sums over all of them for one's own; before `told`."""
 
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
         """This micro-batch's share of the term in step `step`: a float32 scalar with gradient; None: reads nothing.
@@ -123,7 +136,11 @@ class Running(Companion):
 
 @runtime_checkable
 class Term(Protocol):
-    """One part of the objective as it stands on the shelf: settings only."""
+    """One part of the objective as it stands on the shelf: settings only.
+
+    A term that wants general rows in the steps has an attribute `general_share`: how many go along with every step, as
+    a share of its own rows.
+    """
 
     def bind(self, job: Job) -> Running:
         """The term at work in the training `job`; what it must know of the untrained model is looked up here.
@@ -149,6 +166,9 @@ class Job:
         examples: by row id; read when first asked for.
         scorer: makes a scorer of `{use: ...}`.
         base_path: folder of the base model.
+        profile: the task, its labels, the groups to protect.
+        general: the general rows, whether or not any of them goes along with the steps; read when first asked for.
+        untrained: no weight has moved yet: this is the first phase.
     """
 
     model: Any
@@ -161,6 +181,9 @@ class Job:
     examples: Callable[[], Mapping[str, Example]]
     scorer: Callable[[Any], Scorer]
     base_path: Path
+    profile: Profile
+    general: Callable[[], Sequence[Row]] = tuple
+    untrained: bool = True
 
 
 @dataclass(frozen=True)
@@ -188,18 +211,22 @@ class Weighting(Companion):
 
 @dataclass(frozen=True)
 class Objective:
-    """`sum(weight * factor * term)`.
+    """`sum(weight * factor * share * term)`.
 
     Args:
         parts: in the order of the project file.
         weighting: how the factors move.
+        shares: how weight moves from supervised to rewarded terms.
     """
 
     parts: tuple[Part, ...]
     weighting: Weighting
+    shares: Shares = field(default_factory=Shares)
 
     @classmethod
-    def build(cls, uses: Sequence[Any], job: Job, *, weighting: Weighting | None = None) -> Objective:
+    def build(
+        cls, uses: Sequence[Any], job: Job, *, weighting: Weighting | None = None, shares: Shares | None = None
+    ) -> Objective:
         """From `[{use: cross_entropy, weight: 1.0, ...}, ...]`; `weight` is 1 where it is not given.
 
         Raises:
@@ -211,7 +238,9 @@ class Objective:
             same = sum(part.name.partition("#")[0] == name for part in parts)
             term = TERMS.build(settings, where=f"tune.objective[{number}]").bind(job)
             parts.append(Part(f"{name}#{same + 1}" if same else name, weight, term))
-        return cls(tuple(parts), weighting or Weighting())
+        shares = shares or Shares()
+        shares.check(parts)
+        return cls(tuple(parts), weighting or Weighting(), shares)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -220,8 +249,10 @@ class Objective:
 
     def weights(self, step: Step) -> dict[str, float]:
         """The weight of every term in this step."""
-        factors = self.weighting.factors(step)
-        return {part.name: part.weight * factors.get(part.name, 1.0) for part in self.parts}
+        factors, shares = self.weighting.factors(step), self.shares.factors(self.parts, step)
+        return {
+            part.name: part.weight * factors.get(part.name, 1.0) * shares.get(part.name, 1.0) for part in self.parts
+        }
 
     def backward(self, predictions: Predictions, step: Step) -> tuple[dict[str, float], dict[str, float]]:
         """Add this micro-batch's gradients: first of all terms down to the last states, then once through the model.
@@ -234,12 +265,12 @@ class Objective:
 
         states, weights = predictions.states_TD, self.weights(step)
         leaf = states.detach().requires_grad_(states.requires_grad)
-        cut = replace(predictions, states_TD=leaf)
         values: dict[str, float] = {}
         norms: dict[str, float] = {}
         total = None
         for part in self.parts:
-            value = part.term.value(cut, step)
+            # each term its own predictions: what one caches of them hangs on a graph that its backward pass frees
+            value = part.term.value(replace(predictions, states_TD=leaf), step)
             if value is None:
                 continue
             values[part.name] = float(value.detach())
@@ -263,14 +294,9 @@ class Objective:
         """What the terms tell beside their values, as `TERM.FIGURE`."""
         return {f"{part.name}.{name}": value for part in self.parts for name, value in part.term.told().items()}
 
-    def sums(self) -> dict[str, dict[str, float]]:
-        """Name of each term -> what it gathered in this step: see `Running.sums`."""
-        return {part.name: part.term.sums() for part in self.parts}
-
-    def summed(self, sums: Mapping[str, Mapping[str, float]]) -> None:
-        """Give every term what all processes gathered: see `Running.summed`."""
-        for part in self.parts:
-            part.term.summed(sums.get(part.name, {}))
+    def gathered(self) -> dict[str, Gathered]:
+        """Name of each term that gathers something over a step -> what it gathered."""
+        return {part.name: part.term.seen for part in self.parts if part.term.seen is not None}
 
     def penalties(self, step: Step) -> dict[str, float]:
         """Add the gradients of the terms that depend on the weights alone; their values before weighting."""
@@ -293,6 +319,12 @@ class Objective:
     def companions(self) -> dict[str, Companion]:
         """Everything here that has a state, by name."""
         return {**{f"term.{part.name}": part.term for part in self.parts}, "weighting": self.weighting}
+
+
+def general_share(uses: Sequence[Any]) -> float:
+    """How many general rows go along with every step, as a share of its own rows: what the greediest term wants."""
+    terms = [TERMS.build(weighted(use)[2], where=f"tune.objective[{number}]") for number, use in enumerate(uses)]
+    return max((float(getattr(term, "general_share", 0.0)) for term in terms), default=0.0)
 
 
 def weighted(use: Any) -> tuple[str, float, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
-from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, read_rows, shared_prefix
+from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import WEIGHTINGS, Companion, Job, Objective, weighted
+from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
 from tunesmith.tune.ranks import ALONE, Ranks
+from tunesmith.tune.reading import BOTH
+from tunesmith.tune.rewards import SAMPLING, TERM
 from tunesmith.tune.sharding import refuse_unfit
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
@@ -71,7 +74,8 @@ def filled_phases(spec: TuneSpec, base: Base, tokens: Tokens) -> tuple[list[Fill
     for number, phase in enumerate(phases):
         own = {name: value for name in ("objective", "learning_rate", "epochs", "rows_per_step")
                if (value := getattr(phase, name)) is not None}  # fmt: skip
-        count = len(_rows_of(phase.rows, path)[0])
+        rows, units = _rows_of(phase.rows, path)
+        count = len(rows if units is None else units)
         if not count:
             found = f"no training row is there for `rows: {phase.rows}`, or none has a trained token"
             where = f"tune.phases[{number}].rows" if spec.phases else "tune"
@@ -86,12 +90,15 @@ def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | 
     """The training rows of a phase, and the units in which they must stay together."""
     if what == "text":
         return read_rows(path, "train", ("text",)), None
+    if what == "judged":
+        return [last_turn(row) for row in read_rows(path, "train", ("supervised", "rejected"), judged=True)], None
     rows = read_rows(path, "train", ("supervised",))
     if what != "pairs":
         return rows, None
     better = {row.id: row for row in rows}
-    pairs = [(better[worse.id], worse) for worse in read_rows(path, "train", ("rejected",)) if worse.id in better]
-    return [row for pair in pairs for row in pair], [(2 * n, 2 * n + 1) for n in range(len(pairs))]
+    worse = [row for row in read_rows(path, "train", ("rejected",)) if row.id in better]
+    pairs = [last_turn(row) for other in worse for row in (better[other.id], other)]
+    return pairs, [(2 * n, 2 * n + 1) for n in range(len(worse))]
 
 
 def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
@@ -101,8 +108,10 @@ def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
     """
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
-    general = read_rows(room.tokens.file("rows.parquet"), "general", ("general",)) if _replays(spec) else []
-    valid = read_rows(room.tokens.file("rows.parquet"), "valid")
+    share = general_share(spec.objective)
+    general = _general_rows(room.tokens) if share else []
+    parts = ("text",) if phase.rows == "text" else ("supervised",)
+    valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
     everything = [*rows, *general]
     prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
     together = all(begins_alike(row, everything[0], prefix) for row in valid)
@@ -117,17 +126,19 @@ def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
         seed=context.seed,
         units=units if units is not None else [(number,) for number in range(len(rows))],
         replayed=range(len(rows), len(everything)),
-        replay_rows=_replay_rows(spec),
+        replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
         parts=room.ranks.world,
     )
     job = _job(phase, room, (forward, plan), _folder(phase, folder))
-    companions = _companions(room, plan)
-    objective = _objective(spec, job)
+    if spec.curriculum.order == "easy_to_hard":
+        plan = replace(plan, difficulty=difficulty(plan, job))
+    work = _work(phase, plan, job)
+    companions, objective = _companions(room, work), _objective(phase, job)
     if room.ranks.sharded:
         refuse_unfit(forward, objective, companions.values())
     return Seams(
         spec=spec,
-        plan=_work(phase, plan, job),
+        plan=work,
         forward=forward,
         objective=objective,
         keeper=Keeper(_folder(phase, context.scratch) / "steps", _warn(context)),
@@ -140,17 +151,24 @@ def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
     )
 
 
-def _objective(spec: TuneSpec, job: Job) -> Objective:
+def _objective(phase: FilledPhase, job: Job) -> Objective:
+    spec = phase.spec
     weights = {name: weight for name, weight, _ in map(weighted, spec.objective)}
     weighting = WEIGHTINGS.build(spec.weighting, where="tune.weighting").begin(weights)
-    return Objective.build(spec.objective, job, weighting=weighting)
+    shares = Shares(spec.curriculum.supervised if phase.rows == BOTH else ())
+    return Objective.build(spec.objective, job, weighting=weighting, shares=shares)
 
 
 def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
     """The plan itself, or what makes rows of its prompts while the training goes on."""
-    if phase.rows in ("prompts", "supervised_and_prompts"):
-        raise UserError(Problem("not-built", "rewarded prompts are not built yet", "", "tune.phases"))
-    return plan
+    spec = phase.spec
+    if phase.rows not in SAMPLING:
+        return plan
+    from tunesmith.tune.sampling import Asking, Sampler
+
+    [settings] = [weighted(use)[2] for use in spec.objective if use.use == TERM]  # `check` told any other number
+    mixed, context = phase.rows == "supervised_and_prompts", int(spec.context_tokens)
+    return Sampler(plan, job, Asking(TERMS.build(settings), mixed, context, spec.speed.share_prefix))
 
 
 def _forward(phase: FilledPhase, room: Room, read: tuple[list[Row], int], scratch: Path) -> Forward:
@@ -160,7 +178,8 @@ def _forward(phase: FilledPhase, room: Room, read: tuple[list[Row], int], scratc
     forward, why = choose_forward(room.model, rows, pack=speed.pack, cut=speed.cut)
     if why:
         events.tell("warning", STAGE, f"rows are run one at a time: {why}")
-    if not isinstance(forward, PackedForward) or speed.states == "off":
+    sampled_only = phase.rows == "prompts"  # answers are new each time: nothing would be read twice
+    if not isinstance(forward, PackedForward) or speed.states == "off" or sampled_only:
         return forward
     trunk = forward.trunk
 
@@ -199,6 +218,9 @@ def _job(phase: FilledPhase, room: Room, made: tuple[Forward, Plan], folder: Pat
         examples=examples,
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
+        profile=room.profile,
+        general=cache(lambda: _general_rows(room.tokens)),
+        untrained=phase.number == 0,
     )
 
 
@@ -206,9 +228,15 @@ def _folder(phase: FilledPhase, scratch: Path) -> Path:
     return scratch / (f"phase-{phase.number}" if phase.count > 1 else "phase")
 
 
-def _companions(room: Room, plan: Plan) -> dict[str, Companion]:
+def _general_rows(tokens: Tokens) -> list[Row]:
+    return read_rows(tokens.file("rows.parquet"), "general", ("general",))
+
+
+def _companions(room: Room, work: Work) -> dict[str, Companion]:
+    """What has a state besides the objective: a strategy that moves, a sampler."""
     running = getattr(room.strategy, "running", None)
-    return {} if running is None else {"strategy": running(room.model, steps=plan.steps)}
+    found: dict[str, Companion] = {} if running is None else {"strategy": running(room.model, steps=work.steps)}
+    return {**found, "sampler": work} if isinstance(work, Companion) else found
 
 
 def _evaluation(
@@ -225,16 +253,6 @@ def _evaluation(
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
         return lambda: mean_loss(whole, batches, room.model, room.ranks)
     return lambda: mean_loss(forward, batches, room.model, room.ranks)
-
-
-def _replays(spec: TuneSpec) -> bool:
-    return any(use.use == "replay" for use in spec.objective)
-
-
-def _replay_rows(spec: TuneSpec) -> int:
-    """General rows that go along with every step: a share of its own rows, at least one."""
-    shares = [float(use.settings.get("share", 0.25)) for use in spec.objective if use.use == "replay"]
-    return max(1, round(sum(shares) * int(spec.rows_per_step))) if shares else 0
 
 
 def _warn(context: Context) -> Callable[[str], None]:

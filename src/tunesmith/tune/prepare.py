@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.tune.render import TokenRow
 
 NAME = "tokens"
-VERSION = "1"
+VERSION = "2"
 
 PREVIEWED = 20
 
@@ -27,6 +27,7 @@ PREVIEWED = 20
 def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, context: Context) -> Tokens:
     """Render all rows with the base model's chat template, cut them to the context, and judge G0 and G2.
 
+    Worse answers of pairs, undesirable answers and plain text become rows where a phase reads them; G2 judges them too.
     Files: `rows.parquet` (all splits) and `preview.jsonl` (the first 20 training rows, and up to 20 with losses).
     Rows that have nothing to train stay in the file, are counted, and are left out of training.
 
@@ -36,22 +37,28 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, con
     from tunesmith.core.examples import read_examples
     from tunesmith.models.chat import Chat
     from tunesmith.tune.feasible import estimate, judge_feasible
-    from tunesmith.tune.render import render_rows, write_rows
+    from tunesmith.tune.render import Reads, render_rows, write_rows
     from tunesmith.tune.token_gate import judge_tokens
 
     chat = Chat.of(base.path)
     examples = read_examples(snapshot.file("examples.parquet"))
     limit = int(rules.resolve(spec, base, len(examples))[0].context_tokens)  # does not depend on the rows
+    reads = Reads.of(spec)
+    unread = sum(example.rejected is not None for example in examples) * (not (reads.pairs or reads.judged))
+    if unread:
+        message = f"{unread:,} rejected answers are not read: no phase has `rows: pairs` or `rows: judged`"
+        context.events.tell("note", NAME, message, rows=unread)
     told = context.events.track(examples, NAME, "tokens and label mask", total=len(examples))
-    rows = list(render_rows(chat, told, limit))
+    rows = list(render_rows(chat, told, limit, reads))
     train = [row for row in rows if row.split == "train"]
     good = [row for row in train if row.trains]
     prefix = _shared_prefix(good)
     filled, _ = rules.resolve(spec, base, len(good))
     predicted = estimate(filled, good, base=base, prefix=prefix)
+    general = [row for row in rows if row.split == "general"]
     gates = (
         judge_feasible(predicted, base=base, profile=profile, context_tokens=limit),
-        judge_tokens(train, spec.limits, context_tokens=limit, warnings=chat.warnings),
+        judge_tokens(train, spec.limits, context_tokens=limit, warnings=chat.warnings, general=general),
     )
     write_rows(context.out / "rows.parquet", rows)
     _write_preview(context.out / "preview.jsonl", chat, train)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,11 @@ from tunesmith.core.types import Example, Split
 
 if TYPE_CHECKING:
     from tunesmith.models.chat import Chat, Rendered
+    from tunesmith.tune.spec import TuneSpec
+
+
+_ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<\uff5cend\u2581of\u2581sentence\uff5c>", "</s>")
+"""How base models of the usual families end a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class TokenRow:
         end_of_turn_ok: every trained turn still ends with its trained end-of-turn token.
         reasoning_lost: turns whose reasoning the template has no place for.
         part: which terms of the objective read it; see `batches.Row`.
+        judged: it is an answer of a pair, or has a verdict.
         problems: codes of what is wrong with the rendering (`tools-ignored`, `template-refused`, ...).
         why: the first problem in words.
     """
@@ -43,6 +49,7 @@ class TokenRow:
     end_of_turn_ok: bool = True
     reasoning_lost: int = 0
     part: str = "supervised"
+    judged: bool = False
     problems: tuple[str, ...] = ()
     why: str = ""
 
@@ -52,28 +59,115 @@ class TokenRow:
         return any(self.trained[1:])
 
 
-def render_rows(chat: Chat, examples: Iterable[Example], context_tokens: int) -> Iterator[TokenRow]:
-    """Every supervised example as one row, or one for each trained turn where the template rewrites earlier turns.
+@dataclass(frozen=True)
+class Reads:
+    """What the phases of a training read; see `spec.Phase.rows`.
 
-    A row that the template refuses, or that has no assistant turn, comes back without tokens and with its problem.
+    Args:
+        text: plain text.
+        pairs: the worse answers of pairs.
+        judged: answers with a verdict, those of pairs among them.
+    """
+
+    text: bool = False
+    pairs: bool = False
+    judged: bool = False
+
+    @classmethod
+    def of(cls, spec: TuneSpec) -> Reads:
+        """What the phases of `spec` read."""
+        rows = {phase.rows for phase in spec.phases}
+        return cls(text="text" in rows, pairs="pairs" in rows, judged="judged" in rows)
+
+
+def render_rows(
+    chat: Chat, examples: Iterable[Example], context_tokens: int, reads: Reads | None = None
+) -> Iterator[TokenRow]:
+    """Every example as one row, or as several.
+
+    Several: for each trained turn where the template rewrites earlier turns, for each `context_tokens` of a text, and
+    for the worse answer of a pair. A row that the template refuses, or that no phase can train, comes back without
+    tokens and with its problem.
     """
     for example in examples:
-        split = example.split or "train"
-        if not any(message.role == "assistant" for message in example.messages):
-            yield TokenRow(example.id, split, example.place, problems=("no-answer",), why="no assistant turn")
-            continue
-        try:
-            rendered = chat.rows(example.messages, example.tools)
-            worse = chat.rows((*example.prompt, example.rejected), example.tools) if example.rejected else []
-        except UserError as error:
-            codes = tuple(problem.code for problem in error.problems)
-            yield TokenRow(example.id, split, example.place, problems=codes, why=error.problems[0].message)
-            continue
-        part = "general" if split == "general" else "supervised"
-        for one in rendered:
-            yield _cut(one, example, part, context_tokens)
-        for one in worse[-1:]:
-            yield _cut(one, example, "rejected", context_tokens)
+        refused = _unread(example, reads or Reads())
+        if refused is not None:
+            yield refused
+        elif example.text is not None:
+            yield from text_rows(chat, example, context_tokens)
+        else:
+            yield from _conversation(chat, example, context_tokens, reads or Reads())
+
+
+def _unread(example: Example, reads: Reads) -> TokenRow | None:
+    """The row of an example that nothing can train on: plain text or a bad answer that no phase reads."""
+    split = example.split or "train"
+    if example.text is not None:
+        why = "it is plain text, and no phase has `rows: text`"
+        wanted = reads.text or split == "general"
+    else:
+        why = "its answer is undesirable, and no phase has `rows: judged`"
+        wanted = reads.judged or example.desirable is not False
+    if any(message.role == "assistant" for message in example.messages) or example.text is not None:
+        code = "no-answer" if example.text is not None else "undesirable"
+        return None if wanted else TokenRow(example.id, split, example.place, problems=(code,), why=why)
+    return TokenRow(example.id, split, example.place, problems=("no-answer",), why="no assistant turn")
+
+
+def _conversation(chat: Chat, example: Example, context_tokens: int, reads: Reads) -> Iterator[TokenRow]:
+    worse = (*example.prompt, example.rejected) if example.rejected and (reads.pairs or reads.judged) else ()
+    try:
+        rendered = chat.rows(example.messages, example.tools)
+        rejected = chat.rows(worse, example.tools) if worse else []
+    except UserError as error:
+        codes = tuple(problem.code for problem in error.problems)
+        yield TokenRow(
+            example.id, example.split or "train", example.place, problems=codes, why=error.problems[0].message
+        )
+        return
+    part = "general" if example.split == "general" else "supervised"
+    answers = [(one, part) for one in rendered]
+    if example.desirable is False:
+        answers = [(rendered[-1], "rejected")]
+    answers += [(one, "rejected") for one in rejected[-1:]]
+    for one, part in answers:
+        row = _cut(one, example, part, context_tokens)
+        last = one is rendered[-1] or part == "rejected"
+        yield replace(row, judged=last and (example.rejected is not None or example.desirable is not None))
+
+
+def text_rows(chat: Chat, example: Example, context_tokens: int) -> Iterator[TokenRow]:
+    """Plain text as rows of at most `context_tokens` tokens: nothing is cut off, every token carries loss once.
+
+    The text stands between the tokens that the tokeniser puts around a text and the one that ends it. A row that goes
+    on with a text begins with the last token of the row before it, which carries no loss there: it is only read.
+    """
+    split = example.split or "train"
+    part = "general" if split == "general" else "text"
+    ids = text_ids(chat, example.text or "")
+    for start in range(0, max(1, len(ids) - 1), context_tokens - 1):
+        piece = tuple(ids[start : start + context_tokens])
+        trained = (False, *[True] * (len(piece) - 1))
+        yield TokenRow(example.id, split, example.place, ids=piece, trained=trained, part=part)
+
+
+def text_ids(chat: Chat, text: str) -> list[int]:
+    """Tokens of a plain text as the tokeniser wraps one, with the token that ends a text behind it.
+
+    A special token's name in the text stays text: a document cannot end itself or open a turn.
+    """
+    ids: list[int] = list(chat.tokenizer(text, split_special_tokens=True)["input_ids"])
+    end = _end_of_text(chat)
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
+
+
+def _end_of_text(chat: Chat) -> int | None:
+    """The end-of-sequence token; where a chat template has taken that for its turns, the one of the base model."""
+    eos: int | None = chat.tokenizer.eos_token_id
+    if eos not in chat.end_of_turn_ids:
+        return eos
+    special = chat.tokenizer.added_tokens_encoder
+    return next((int(special[name]) for name in _ENDS_OF_TEXT if name in special), eos)
 
 
 def _cut(rendered: Rendered, example: Example, part: str, context_tokens: int) -> TokenRow:
@@ -100,6 +194,7 @@ def preview(chat: Chat, row: TokenRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "split": row.split,
+        "part": row.part,
         "place": row.place,
         "tokens": [[piece, trained] for piece, trained in zip(pieces, row.trained, strict=True)],
         "trained": sum(row.trained),
@@ -112,7 +207,7 @@ def preview(chat: Chat, row: TokenRow) -> dict[str, Any]:
 
 
 def write_rows(path: Path, rows: Iterable[TokenRow]) -> None:
-    """All rows as Parquet: id, split, part, place, ids, trained, cut, trained_cut, end_of_turn_ok, reasoning_lost."""
+    """All rows as Parquet: `TokenRow` without its problems."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -121,6 +216,7 @@ def write_rows(path: Path, rows: Iterable[TokenRow]) -> None:
             "id": pa.string(),
             "split": pa.string(),
             "part": pa.string(),
+            "judged": pa.bool_(),
             "place": pa.string(),
             "ids": pa.list_(pa.int32()),
             "trained": pa.list_(pa.bool_()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from tunesmith.core.errors import Problem
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
+from tunesmith.models.nf4 import missing_library
 from tunesmith.tune.spec import TuneSpec
 
 STRATEGIES = Shelf("strategies", "tunesmith.tune.strategies")
@@ -55,7 +57,7 @@ def resolve(spec: TuneSpec, base_shape: BaseShape, rows: int) -> tuple[TuneSpec,
     filled: dict[str, Any] = {}
     for name, value in [*((f, getattr(spec, f)) for f in type(spec).model_fields), *_inner("strategy", strategy)]:
         if value == "auto" and name != "precision":
-            choices.append(_choose(name, strategy["use"], base_shape, rows))
+            choices.append(_choose(name, strategy, base_shape, rows))
             filled[name] = choices[-1].value
     inner = {name: filled.pop(f"strategy.{name}", value) for name, value in strategy.items()}
     values = {**{f: getattr(spec, f) for f in type(spec).model_fields}, **filled, "strategy": inner}
@@ -66,27 +68,33 @@ def _inner(prefix: str, settings: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(f"{prefix}.{name}", value) for name, value in settings.items()]
 
 
-def _choose(name: str, method: str, base_shape: BaseShape, rows: int) -> Choice:
+def _choose(name: str, strategy: dict[str, Any], base_shape: BaseShape, rows: int) -> Choice:
     if name == "context_tokens":
         return Choice(name, base_shape.context, "the longest input the model was made for", "the model's config.json")
     for line in table():
         fits = base_shape.parameters <= line.get("parameters_at_most", base_shape.parameters)
         fits = fits and rows <= line.get("rows_at_most", rows)
-        if line["name"] == name and line["method"] == method and fits:
+        fits = fits and strategy["use"] in line.get("methods", [strategy["use"]])
+        fits = fits and line.get("settings", {}).items() <= strategy.items()
+        if line["name"] == name and fits:
             return Choice(name, line["value"], line["reason"], line["source"])
-    raise LookupError(f"the rule table has no line for {name} of {method}")
+    raise LookupError(f"the rule table has no line for {name} of {strategy['use']}")
 
 
 def problems(spec: TuneSpec) -> list[Problem]:
     """Everything that is wrong with strategy, objective and weighting of `spec`, phases included."""
     from tunesmith.tune.objective import WEIGHTINGS
+    from tunesmith.tune.rewards import reward_problems
+    from tunesmith.tune.tracking import tracker_problems
 
-    found = STRATEGIES.problems(spec.strategy, where="tune.strategy")
+    found = STRATEGIES.problems(spec.strategy, where="tune.strategy") or _missing(spec)
     found += WEIGHTINGS.problems(spec.weighting, where="tune.weighting")
+    for number, use in enumerate(spec.track):
+        found += tracker_problems(use, where=f"tune.track[{number}]")
     found += _terms(spec.objective, "tune.objective")
     for number, phase in enumerate(spec.phases):
         found += _terms(phase.objective or (), f"tune.phases[{number}].objective")
-    return found
+    return found + reward_problems(spec)
 
 
 def _terms(uses: Sequence[Use], where: str) -> list[Problem]:
@@ -103,7 +111,22 @@ def _terms(uses: Sequence[Use], where: str) -> list[Problem]:
     return found
 
 
+def misfit(error: ValueError) -> Problem:
+    """What a strategy says when it refuses a model, as the user's to mend."""
+    return Problem("strategy-does-not-fit", str(error), "see tune.strategy in docs/project-file.md", "tune.strategy")
+
+
+def _missing(spec: TuneSpec) -> list[Problem]:
+    """The library that 4-bit weights need, where it is not installed."""
+    problem = missing_library() if STRATEGIES.get(spec.strategy.use).weight_format == "nf4" else None
+    return [replace(problem, path="tune.strategy", value=spec.strategy.use)] if problem else []
+
+
 @cache
 def table() -> tuple[dict[str, Any], ...]:
-    """The lines of the rule table, first match first."""
+    """The lines of the rule table, first match first.
+
+    A line says the `name` of a setting and its `value`, `reason` and `source`. It holds for the strategies in `methods`
+    with these `settings`, for models of `parameters_at_most`, for `rows_at_most`; for all where none is given.
+    """
     return tuple(json.loads(files("tunesmith.tune").joinpath("rules.json").read_text(encoding="utf-8")))

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from tunesmith.core.errors import did_you_mean
 from tunesmith.core.spec import Section, Use
 
 Auto = Literal["auto"]
+
+OBJECTIVES: dict[str, tuple[dict[str, Any], ...]] = {
+    "multi": (
+        {"use": "cross_entropy", "weight": 0.6},
+        {"use": "domain_alignment", "weight": 0.3},
+        {"use": "teacher_consistency", "weight": 0.1},
+    ),
+}
+"""Objectives by name: `objective: multi` is the same as the terms written out."""
+
+
+def _by_name(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in OBJECTIVES:
+        raise ValueError(f"no objective is called '{value}'. {did_you_mean(value, list(OBJECTIVES))}")
+    return OBJECTIVES[value]
+
+
+Terms = Annotated[tuple[Use, ...], BeforeValidator(_by_name)]
 
 
 class Limits(Section):
@@ -47,7 +68,7 @@ class Curriculum(Section):
     )
 
 
-Rows = Literal["supervised", "text", "pairs", "prompts", "supervised_and_prompts"]
+Rows = Literal["supervised", "text", "pairs", "judged", "prompts", "supervised_and_prompts"]
 
 
 class Phase(Section):
@@ -56,9 +77,10 @@ class Phase(Section):
     rows: Rows = Field(
         "supervised",
         description="what is read: conversations, plain domain text with loss on every token, pairs of a better and a "
-        "worse answer, prompts that the model answers itself, or conversations and prompts together",
+        "worse answer, answers judged desirable or not (those of pairs among them), prompts that the model answers "
+        "itself, or conversations and prompts together",
     )
-    objective: tuple[Use, ...] | None = Field(None, min_length=1, description="weighted terms of the loss")
+    objective: Terms | None = Field(None, min_length=1, description="weighted terms of the loss, or multi")
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="its peak")
     epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, description="passes over the rows")
     rows_per_step: Annotated[int, Field(ge=1)] | None = Field(None, description="rows, pairs or prompts of one step")
@@ -70,10 +92,11 @@ class TuneSpec(Section):
     strategy: Use = Field(
         default_factory=lambda: Use(use="lora"), description="which weights are trained, and how: a name and settings"
     )
-    objective: tuple[Use, ...] = Field(
+    objective: Terms = Field(
         default_factory=lambda: (Use.model_validate({"use": "cross_entropy", "weight": 1.0}),),
         min_length=1,
-        description="weighted terms of the loss",
+        description="weighted terms of the loss; or `multi`: cross_entropy 0.6, domain_alignment 0.3, "
+        "teacher_consistency 0.1",
     )
     weighting: Use = Field(
         default_factory=lambda: Use(use="fixed"),
@@ -120,6 +143,9 @@ class TuneSpec(Section):
     )
     checkpoint_every: str = Field(
         "60 s", pattern=r"^[1-9][0-9]* ?(s|steps?)$", description="how often a resumable checkpoint is written"
+    )
+    track: tuple[Use, ...] = Field(
+        (), description="places that the curves are sent to: tensorboard, trackio, mlflow, wandb; none unless named"
     )
     limits: Limits = Field(default_factory=Limits, description="what gate G2 lets pass")
     speed: Speed = Field(default_factory=Speed, description="what is not computed twice; all on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
+from tunesmith.tune.reading import reading_problems
 from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
-    from tunesmith.tune.loop import Outcome
+    from tunesmith.tune.loop import Outcome, Seams
 
 NAME = "tune"
 VERSION = "2"
@@ -24,8 +26,8 @@ _LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
 
 
 def check(spec: TuneSpec, root: Path) -> list[Problem]:
-    """What is wrong with strategy and objective; nothing heavy is imported but the components themselves."""
-    return rules.problems(spec)
+    """What is wrong with strategy, objective and phases; nothing heavy is imported but the components themselves."""
+    return [*rules.problems(spec), *reading_problems(spec)]
 
 
 def run(
@@ -33,7 +35,8 @@ def run(
 ) -> Checkpoint:
     """Train `base` on the training rows of `tokens`.
 
-    Files: `adapter/` in PEFT's format, `curves.jsonl` (one point per step).
+    Files: `adapter/` in PEFT's format, or `model/` where the model's own weights were trained; `curves.jsonl` (one
+    point per step); `terms/` where a term keeps something.
 
     Args:
         spec: the section `tune`; every `auto` is filled from the rule table.
@@ -48,13 +51,13 @@ def run(
             for and the hardware does not compute in it.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
-    from tunesmith.models.adapters import save_adapter
-    from tunesmith.tune.export import ADAPTER
+    from tunesmith.models.adapters import save_trained
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, filled_phases, seams_of
     from tunesmith.tune.ranks import here
     from tunesmith.tune.sharding import gather, shard
+    from tunesmith.tune.tracking import Run, tracked
 
     filled, choices = filled_phases(spec, base, tokens)
     for choice in choices:
@@ -68,14 +71,18 @@ def run(
         _same_threads(context.scratch / f"threads-{ranks.world}.json")
     room = Room(model, strategy, base, profile, snapshot, tokens, context, ranks)
     outcomes = []
-    for phase in filled:  # one that an interrupted run has finished is only put back in force
-        with ranks.keeping(context.scratch, f"phase-{phase.number}") as folder:
-            seams = seams_of(phase, room, folder)
-        outcomes.append(train(model, seams))
+    settings, trackers = filled[0].spec.model_dump(mode="json"), spec.track if ranks.main else ()
+    with tracked(trackers, Run(context.run, context.root, settings), context.events, stage=NAME):
+        for phase in filled:  # one that an interrupted run has finished is only put back in force
+            with ranks.keeping(context.scratch, f"phase-{phase.number}") as folder:
+                seams = seams_of(phase, room, folder)
+            outcomes.append(train(model, seams))
+            if ranks.main:
+                _keep_files(seams, context.out / "terms" / (f"phase-{phase.number}" if phase.count > 1 else ""))
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
     gather(model, ranks)
     if ranks.main:
-        save_adapter(model, context.out / ADAPTER, base_path=base.path)
+        save_trained(model, context.out, base_path=base.path)
         points = [point for outcome in outcomes for point in outcome.points]
         files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
     told = {"strategy": filled[0].spec.strategy.model_dump(mode="json"), "epochs": [f.spec.epochs for f in filled]}
@@ -91,13 +98,11 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int, *, on_cpu: bo
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = dtype_for(spec.precision, device)
-    model = load_model(Path(base.path), dtype=dtype, device="cpu" if on_cpu else device)
+    model = load_model(Path(base.path), dtype=dtype, device="cpu" if on_cpu else device, weights=strategy.weight_format)
     try:
         adapted = strategy.apply(model.requires_grad_(False), seed=seed)
     except ValueError as error:
-        raise UserError(
-            Problem("strategy-does-not-fit", str(error), "see tune.strategy.roles", "tune.strategy")
-        ) from None
+        raise UserError(rules.misfit(error)) from None
     if spec.activation_checkpointing:
         # Transformers 5.20 renamed the method; the first argument is the same.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
@@ -106,6 +111,14 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int, *, on_cpu: bo
             # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
             module.training = module.training or getattr(module, "gradient_checkpointing", False)
     return adapted
+
+
+def _keep_files(seams: Seams, folder: Path) -> None:
+    """Copy what terms want kept (a Fisher) into the checkpoint."""
+    for companion in seams.objective.companions().values():
+        for name, path in companion.files().items():
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
 
 
 def _same_threads(path: Path) -> None:
@@ -123,7 +136,8 @@ def _checkpoint(
 ) -> Checkpoint:
     everything = [point for outcome in outcomes for point in outcome.points]
     points = [point for point in everything if "loss" in point]
-    tenth = max(1, len(points) // 10)
+    learnt = [point for point in points if "cross_entropy" in point] or points
+    tenth = max(1, len(learnt) // 10)
 
     def mean(part: list[dict[str, Any]]) -> float:
         told = [point for point in part if point["trained_tokens"]]
@@ -141,8 +155,8 @@ def _checkpoint(
         steps=len(everything),
         epochs=sum(told["epochs"]),
         seed=seed,
-        loss_first=mean(points[:tenth]),
-        loss_last=mean(points[-tenth:]),
+        loss_first=mean(learnt[:tenth]),
+        loss_last=mean(learnt[-tenth:]),
         valid_loss=points[-1].get("valid_loss") if points else None,
         set_aside=len(everything) - len(points),
         rewinds=sum(outcome.rewinds for outcome in outcomes),

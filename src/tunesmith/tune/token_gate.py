@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,12 @@ SHOWN = 5
 
 
 def judge_tokens(
-    rows: Sequence[TokenRow], limits: Limits, *, context_tokens: int, warnings: Sequence[Problem]
+    rows: Sequence[TokenRow],
+    limits: Limits,
+    *,
+    context_tokens: int,
+    warnings: Sequence[Problem],
+    general: Sequence[TokenRow] = (),
 ) -> GateVerdict:
     """The verdict of G2.
 
@@ -23,6 +29,7 @@ def judge_tokens(
         limits: what the project file lets pass.
         context_tokens: where rows were cut.
         warnings: what the chat template is warned of.
+        general: rows that are not of the domain; told, never judged: what is cut from them is not what is learnt.
     """
 
     def count(code: str, what: str, bad: Callable[[TokenRow], Any], limit: float = 0.0) -> Reason:
@@ -60,6 +67,8 @@ def judge_tokens(
             lambda row: "template-not-prefix-stable" in row.problems,
         ),
     ]
+    if general:
+        reasons.append(_of_general(general))
     for warning in warnings:
         told = f"{warning.message}; {warning.hint}" if warning.hint else warning.message
         reasons.append(Reason(code=warning.code, message=told, verdict="passed", evidence={"warning": True}))
@@ -69,10 +78,22 @@ def judge_tokens(
 def _share(code: str, what: str, bad: Sequence[TokenRow], *, rows: Sequence[TokenRow], limit: float) -> Reason:
     share = len(bad) / len(rows) if rows else 0.0
     verdict: VerdictName = "passed" if share <= limit else "failed"
+    parts = dict(Counter(row.part for row in bad))
     message = f"{len(bad):,} of {len(rows):,} training rows ({share:.1%}, limit {limit:.1%}) {what}"
-    first = [{"id": row.id, "place": row.place, "tokens": len(row.ids) + row.cut} for row in bad[:SHOWN]]
-    evidence = {"rows": len(bad), "of": len(rows), "share": share, "limit": limit, "first": first}
+    if parts.get("rejected"):
+        message += f"; {parts['rejected']:,} of these are worse answers"
+    first = [
+        {"id": row.id, "place": row.place, "part": row.part, "tokens": len(row.ids) + row.cut} for row in bad[:SHOWN]
+    ]
+    evidence = {"rows": len(bad), "of": len(rows), "share": share, "limit": limit, "parts": parts, "first": first}
     return Reason(code=code, message=message, verdict=verdict, evidence=evidence)
+
+
+def _of_general(rows: Sequence[TokenRow]) -> Reason:
+    cut, untrained = sum(row.cut > 0 for row in rows), sum(not row.trains for row in rows)
+    message = f"{len(rows):,} general rows beside them: {cut:,} lose tokens, {untrained:,} have nothing to train"
+    evidence = {"rows": len(rows), "cut": cut, "untrained": untrained}
+    return Reason(code="general-rows", message=message, verdict="passed", evidence=evidence)
 
 
 def _first_why(rows: Sequence[TokenRow]) -> str:

@@ -37,7 +37,8 @@ class Conversations:
         target: key of the short reference that metrics compare with; None: the last assistant turn is.
         group: key; rows with the same value stay in one split.
         attributes: keys that the model does not see and results are sliced by.
-        split: the split that this whole file belongs to; None: the splitter decides.
+        split: the split that this whole file belongs to; None: the splitter decides. `general`: rows that are not of
+            the domain and must not be forgotten; terms like `replay` and `ewc` read them.
         format: how to read the file; `auto`: by suffix and content.
         kind: how structured the rows are, for the mix and the datasheet.
         licence: SPDX id or name, for the datasheet.

@@ -38,7 +38,8 @@ class Table:
         system: the system message (a template); None: there is none.
         group: column or template; rows with the same value stay in one split.
         attributes: columns that the model does not see and results are sliced by, e.g. protected groups.
-        split: the split that this whole file belongs to; None: the splitter decides.
+        split: the split that this whole file belongs to; None: the splitter decides. `general`: rows that are not of
+            the domain and must not be forgotten; terms like `replay` and `ewc` read them.
         format: how to read the file; `auto`: by suffix and content.
         kind: how structured the rows are, for the mix and the datasheet.
         licence: SPDX id or name, for the datasheet.

@@ -89,8 +89,10 @@ def _unscored(evidence: Mapping[str, Any], texts: Texts) -> str:
 def _in_force(reason: Mapping[str, Any], texts: Texts) -> str:
     evidence = reason["evidence"]
     if "rows" not in evidence:
-        return texts["say.no_adapter"]
+        return texts["say.untrained"]
     keys = {"passed": "say.in_force", "failed": "say.not_in_force", "unknown": "say.unknown_force"}
-    text = texts[keys[reason["verdict"]]].format(rows=evidence["rows"], changed=evidence["texts_that_differ"])
+    what = texts["say.adapter" if evidence.get("adapter", True) else "say.weights"]
+    rows, changed = evidence["rows"], evidence["texts_that_differ"]
+    text = texts[keys[reason["verdict"]]].format(what=what, rows=rows, changed=changed)
     apart = evidence["largest_nats_per_token"]
     return text if apart is None else text + texts["say.apart"].format(nats=figure(apart, "nats"))

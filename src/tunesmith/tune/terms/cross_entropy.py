@@ -29,15 +29,23 @@ class CrossEntropy:
 
     def bind(self, job: Job) -> Running:
         """See `Term`."""
-        return _CrossEntropy(self.chunk_tokens)
+        return MeanCrossEntropy(self.chunk_tokens)
 
 
 @dataclass
-class _CrossEntropy(Running):
+class MeanCrossEntropy(Running):
+    """The mean over trained tokens of rows of `parts`."""
+
     chunk_tokens: int
     parts: tuple[str, ...] = PARTS
 
+    @property
+    def supervised(self) -> bool:
+        """See `Running`: it shows answers where it reads conversations."""
+        return "supervised" in self.parts
+
     def value(self, predictions: Predictions, step: Step) -> Tensor | None:
+        """See `Running`."""
         from tunesmith.tune.kernels import chunked_cross_entropy
 
         hidden, targets, _ = predictions.of(self.parts)
