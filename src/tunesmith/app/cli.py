@@ -128,6 +128,7 @@ def run(
         bool, typer.Option("--keep-going", help="Look at every gate even after one said no; still exits 3.")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing from earlier runs.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that share the training.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Run the line: data, training, evaluation, verdict. Stops with exit code 3 where a gate says no.
@@ -135,7 +136,9 @@ def run(
     Example: tunesmith run coding
     """
     result = _do(
-        lambda w: w.run(project, until=until, keep_going=keep_going, fresh=fresh), as_json=as_json, show=pages.outcome
+        lambda w: w.run(project, until=until, keep_going=keep_going, fresh=fresh, workers=workers),
+        as_json=as_json,
+        show=pages.outcome,
     )
     _stopped(result)
 

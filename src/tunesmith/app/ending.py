@@ -13,9 +13,15 @@ import typer
 from rich.console import Console
 
 from tunesmith import __version__
-from tunesmith.core.errors import EXIT_GATE, EXIT_OUR_FAULT, EXIT_USER_INPUT, Problem, TunesmithError, UserError
-
-EXIT_INTERRUPTED = 130
+from tunesmith.core.errors import (
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    EXIT_OUR_FAULT,
+    EXIT_USER_INPUT,
+    Problem,
+    TunesmithError,
+    UserError,
+)
 
 _MISUSED: type[Exception] = typer.BadParameter.__bases__[0]
 """Click's error for arguments that are wrong; newer typers bring a click of their own."""

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith import __version__
-from tunesmith.core.errors import EXIT_GATE, EXIT_OUR_FAULT, EXIT_PASSED, GateStopped, TunesmithError
+from tunesmith.core.errors import (
+    EXIT_GATE,
+    EXIT_INTERRUPTED,
+    EXIT_OUR_FAULT,
+    EXIT_PASSED,
+    GateStopped,
+    TunesmithError,
+)
 from tunesmith.core.events import Event, Events
 from tunesmith.core.ids import content_id
 from tunesmith.core.protocols import Context
@@ -20,10 +27,12 @@ from tunesmith.core.types import Artifact, GateVerdict
 from tunesmith.project.file import Project
 from tunesmith.project.report import complete
 from tunesmith.project.trunk import TRUNK, Stage, section_of
+from tunesmith.project.workers import run_in_workers
 from tunesmith.records.ledger import Ledger
 from tunesmith.records.store import RunStore
 
-EXIT_INTERRUPTED = 130
+IN_WORKERS = "tune"
+"""The stage that several processes can share."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +72,20 @@ class Outcome:
 
 
 class Runner:
-    """Runs one project; state is what has been made so far."""
+    """Runs one project; state is what has been made so far.
 
-    def __init__(self, project: Project, store: RunStore, events: Events, *, fresh: bool = False) -> None:
-        self.project, self.store, self.events, self.fresh = project, store, events, fresh
+    Args:
+        project: what to run.
+        store: where runs are kept.
+        events: who is told.
+        fresh: reuse nothing.
+        workers: processes that share the training. Not part of a run's id: the result is the same within rounding.
+    """
+
+    def __init__(
+        self, project: Project, store: RunStore, events: Events, *, fresh: bool = False, workers: int = 1
+    ) -> None:
+        self.project, self.store, self.events, self.fresh, self.workers = project, store, events, fresh, workers
         self.ledger = Ledger(store)
         self.made: dict[type[Artifact], Artifact] = {}
         self.artifacts: dict[str, Artifact] = {}
@@ -161,6 +180,8 @@ class Runner:
                 open=open_answerer,
                 scorer=scorer_of,
             )
+            if self.workers > 1 and stage.name == IN_WORKERS:
+                return run_in_workers(stage, spec, inputs, context=context, workers=self.workers)
             made: Artifact = stage.module.run(spec, context=context, **inputs)
             return made
 

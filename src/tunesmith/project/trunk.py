@@ -47,6 +47,12 @@ class Stage:
         return get_type_hints(self.module.run)
 
     @property
+    def spec(self) -> type[Section]:
+        """The type of its section."""
+        found: type[Section] = self._hints["spec"]
+        return found
+
+    @property
     def makes(self) -> type[Artifact]:
         """The type of artifact it returns."""
         made: type[Artifact] = self._hints["return"]

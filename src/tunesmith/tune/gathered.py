@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -28,3 +29,16 @@ class Gathered:
         """Figure -> the sum that it names, divided by the sum `of`; empty where nothing was counted."""
         count = float(self.get(of))
         return {figure: float(self.get(name)) / count for figure, name in names.items()} if count else {}
+
+    def as_json(self) -> dict[str, Any]:
+        """The sums as JSON values: numbers, and lists of them for tensors."""
+        return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in self._sums.items()}
+
+    def take(self, parts: Iterable[Mapping[str, Any]]) -> None:
+        """Hold the sums of all `parts` (each from `as_json`) and nothing else; as float64 tensors."""
+        import torch
+
+        self.clear()
+        for part in parts:
+            sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in part.items()}
+            self.add(**sums)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 
 from tunesmith.core.events import Events
+from tunesmith.core.ids import content_id
+from tunesmith.core.interrupts import interruptible
 from tunesmith.tune.batches import Batch, Step
 from tunesmith.tune.checkpoint import Keeper, Saved
 from tunesmith.tune.forward import Forward, at_rest
@@ -28,6 +27,8 @@ from tunesmith.tune.optimise import (
     state_tensors,
     trained_weights,
 )
+from tunesmith.tune.ranks import ALONE, Ranks, added, rows_differ
+from tunesmith.tune.sharding import clip
 from tunesmith.tune.spec import TuneSpec
 
 STAGE = "tune"
@@ -72,6 +73,7 @@ class Seams:
         companions: what else has a state: a strategy that moves, a sampler. Their penalties count in full.
         rate_of: weight name -> factor on the learning rate.
         phase: name of this part of the training; "" where there is only one.
+        ranks: this process among those that share the work.
     """
 
     spec: TuneSpec
@@ -84,6 +86,7 @@ class Seams:
     companions: Mapping[str, Companion] = field(default_factory=dict)
     rate_of: Callable[[str], float] = lambda _: 1.0
     phase: str = ""
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ def train(model: Any, seams: Seams) -> Outcome:
     The run that was interrupted and resumed is bitwise the run that was not: same weights, same curve (but for
     `tokens_per_second`). Ctrl-C finishes the step, writes a checkpoint and raises KeyboardInterrupt.
 
+    Several processes (`Seams.ranks`) give the curve of one within rounding: they share the micro-batches of each step.
+    A checkpoint is the same whatever their number, and resumed by the same number of them the run is bitwise too.
+
     A step whose loss or gradient is not finite is set aside before anything is updated, and the run goes on as if it
     had been told so from the start. A spike of the loss takes the run back to before the step that caused it.
 
@@ -116,13 +122,14 @@ def train(model: Any, seams: Seams) -> Outcome:
     """
     run = _Run(model, seams)
     due = _due(seams.spec.checkpoint_every)
-    with _interruptible() as stop:
+    with interruptible() as stop:
         while run.step < seams.plan.steps:
             run.advance()
             last = run.step == seams.plan.steps
-            if last or stop.is_set() or due(run.step - 1):
+            stopping, saving = seams.ranks.any(stop.is_set(), seams.ranks.main and due(run.step - 1))
+            if last or stopping or saving:
                 run.save()
-            if stop.is_set() and not last:
+            if stopping and not last:
                 raise KeyboardInterrupt
     return Outcome(run.points, run.seconds(), run.aside.rewinds)
 
@@ -131,7 +138,7 @@ class _Run:
     """A training under way; `step` steps are done or set aside, one point each."""
 
     def __init__(self, model: Any, seams: Seams) -> None:
-        self.seams, self.spec, self.plan = seams, seams.spec, seams.plan
+        self.seams, self.spec, self.plan, self.ranks = seams, seams.spec, seams.plan, seams.ranks
         self.weights = trained_weights(model)
         self.optimiser = adamw(
             self.weights,
@@ -146,7 +153,9 @@ class _Run:
         self.told_full = False
         self.started = time.monotonic()
         torch.manual_seed(self.plan.seed)  # dropout draws from it; a resumed run takes the state that was saved
-        saved = seams.keeper.load()
+        with self.ranks.in_turn():
+            saved = seams.keeper.load()
+        self.ranks.same(saved and len(saved.state["points"]), "the checkpoint that they found")
         if saved is None:
             self.save()  # the start: a spike in the first steps is rewound to it
         else:
@@ -195,21 +204,15 @@ class _Run:
         objective = self.seams.objective
         told, batches = self.plan.work(step, self.micro_tokens)
         objective.begin(told)
-        terms: dict[str, float] = {}
-        norms: dict[str, float] = {}
-        for batch in batches:
-            values, sizes = objective.backward(self.seams.forward.predictions(batch), told)
-            self._check("loss", objective.total(values, told), step, batch.items)
-            for name, value in values.items():
-                terms[name] = terms.get(name, 0.0) + value
-            for name, size in sizes.items():
-                norms[name] = norms.get(name, 0.0) + size
+        with self.ranks.own_random(self.plan.seed, step):
+            terms, norms = self._agreed(told, batches, self._passes(told, batches))
+        self.ranks.sum_gradients(self.weights.values())
         terms |= objective.penalties(told)
         for companion in self.seams.companions.values():
             penalty = companion.penalty()
             if penalty is not None:
                 torch.autograd.backward(penalty)
-        norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.spec.clip_norm))
+        norm = clip(self.weights.values(), self.spec.clip_norm)
         self._check("gradient", norm, step, told.items)
         objective.weighting.learn(terms, {name: math.sqrt(size) for name, size in norms.items()})
         point: Point = {"step": step + 1, "epoch": (step + 1) / self.plan.steps_per_epoch}
@@ -218,11 +221,63 @@ class _Run:
         point |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "gradient_norm": norm}
         return point | {"trained_tokens": sum(len(row.trained) for row in told.items), "tokens": _tokens(batches)}
 
+    def _passes(self, told: Step, batches: list[Batch]) -> dict[str, Any]:
+        """Forward and backward of this process's micro-batches; what all must know of them, as JSON values."""
+        objective, bad, full = self.seams.objective, [], False
+        terms: list[dict[str, float]] = []
+        norms: list[dict[str, float]] = []
+        try:
+            for number, batch in self.ranks.share(batches):
+                predictions = self.seams.forward.predictions(batch)
+                if number is None:  # the other processes have one more
+                    torch.autograd.backward(predictions.states_TD, torch.zeros_like(predictions.states_TD))
+                    continue
+                values, sizes = objective.backward(predictions, told)
+                terms.append(values)
+                norms.append(sizes)
+                if not math.isfinite(objective.total(values, told)):
+                    bad.append(number)
+        except torch.OutOfMemoryError:
+            if self.ranks.sharded:  # the others wait for a pass that will not come
+                raise
+            full = True
+        rows = content_id("rows", [[row.id, row.ids] for row in told.items]) if self.ranks.world > 1 else ""
+        seen = {name: gathered.as_json() for name, gathered in objective.gathered().items()}
+        found = {"terms": added(terms), "norms": added(norms), "seen": seen}
+        return {**found, "bad": bad, "full": full, "rows": rows}
+
+    def _agreed(
+        self, told: Step, batches: list[Batch], own: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """The terms and squared norms of all processes added up.
+
+        Raises:
+            torch.OutOfMemoryError: one of them had no room.
+            NotFinite: one of them met a loss that is not a number; in all of them.
+            UserError: they do not train on the same rows.
+        """
+        everyone = self.ranks.exchange(own)
+        if any(one["rows"] != own["rows"] for one in everyone):
+            raise rows_differ(told.number)
+        if any(one["full"] for one in everyone):
+            raise torch.OutOfMemoryError
+        terms = added(one["terms"] for one in everyone)
+        bad = sorted({number for one in everyone for number in one["bad"]})
+        items = tuple(row for number in bad for row in batches[number].items)
+        if bad:
+            self._check("loss", self.seams.objective.total(terms, told), told.number, items)
+        if self.ranks.world > 1:
+            for name, gathered in self.seams.objective.gathered().items():
+                gathered.take([one["seen"][name] for one in everyone])
+        return terms, added(one["norms"] for one in everyone)
+
     def save(self) -> None:
         """Write a checkpoint. A failing disk is told, once, and does not end the training: the older one stays."""
         tensors = state_tensors(self.weights, self.optimiser)
         for name, companion in self.companions.items():
             tensors |= {f"companion/{name}/{key}": value for key, value in companion.tensors().items()}
+        if not self.ranks.main:
+            return
         state = {"points": self.points, "seconds": self.seconds(), "micro_tokens": self.micro_tokens}
         try:
             self.seams.keeper.save(self.step, Saved(tensors, {**state, **self.aside.state()}))
@@ -265,12 +320,14 @@ class _Run:
         """Go back to before the step whose update made the loss jump; it and the step that shows it are set aside."""
         seconds, aside = self.seconds(), self.aside.state()
         reason = f"the loss of step {step + 1} jumped to {point['cross_entropy']:.3f}"
-        saved = self.seams.keeper.load(at_most=step - 1)
+        with self.ranks.in_turn():
+            saved = self.seams.keeper.load(at_most=step - 1)
         if saved is None:
             restored = "there is no checkpoint to go back to"
         else:
             self._restore(saved)
-            self.seams.keeper.forget(after=self.step)
+            if self.ranks.main:
+                self.seams.keeper.forget(after=self.step)
             restored = f"went back to step {self.step}"
         self.aside.restore(aside)
         self.aside.rewound(step, reason, back=saved is not None)
@@ -328,39 +385,17 @@ def _due(every: str) -> Callable[[int], bool]:
     return by_clock
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C (or SIGTERM) sets; the second one ends the process as usual."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def first(*_: Any) -> None:
-        stop.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    for number in before:
-        signal.signal(number, first)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def mean_loss(forward: Forward, batches: list[Batch], model: Any) -> float:
-    """Mean cross-entropy in nats per trained token over `batches`, dropout off, no gradient."""
+def mean_loss(forward: Forward, batches: list[Batch], model: Any, ranks: Ranks = ALONE) -> float:
+    """Mean cross-entropy in nats per trained token over `batches`, dropout off, no gradient; shared among `ranks`."""
     from tunesmith.tune.kernels import chunked_cross_entropy
 
     total = 0.0
     with torch.no_grad(), at_rest(model):
-        for batch in batches:
+        for number, batch in ranks.share(batches):
             made = forward.predictions(batch)
-            total += float(chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS))
-    return total / sum(len(batch.targets) for batch in batches)
+            loss = chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS)
+            total += float(loss) if number is not None else 0.0
+    return float(sum(ranks.exchange(total))) / sum(len(batch.targets) for batch in batches)
 
 
 CHUNK_TOKENS = 1024

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.core.types import Example, Profile
     from tunesmith.tune.batches import Batch, Row, Step
     from tunesmith.tune.forward import Forward
+    from tunesmith.tune.gathered import Gathered
 
 TERMS = Shelf("terms", "tunesmith.tune.terms")
 WEIGHTINGS = Shelf("weightings", "tunesmith.tune.weightings")
@@ -112,6 +113,10 @@ class Running(Companion):
     def supervised(self) -> bool:
         """Whether it shows the model answers to learn; a curriculum takes from its weight."""
         return False
+
+    seen: Gathered | None = None
+    """What is gathered over the micro-batches of a step for `told` or `after_step`, if anything is; where several
+    processes share the step, it holds the sums of all of them by then."""
 
     def begin(self, step: Step) -> None:
         """Step `step` begins, or begins anew with smaller micro-batches: forget what was gathered for `told`."""
@@ -276,8 +281,8 @@ class Objective:
                 norms[part.name] = float(leaf.grad.float().square().sum()) / size**2
                 total, leaf.grad = leaf.grad if total is None else total + leaf.grad, None
         grad = leaf.grad if total is None else total
-        if grad is not None and states.requires_grad:
-            torch.autograd.backward(states, grad)
+        if states.requires_grad:  # even where no term read anything: sharded weights need every process's pass
+            torch.autograd.backward(states, torch.zeros_like(states) if grad is None else grad)
         return values, norms
 
     def begin(self, step: Step) -> None:
@@ -288,6 +293,10 @@ class Objective:
     def told(self) -> dict[str, float]:
         """What the terms tell beside their values, as `TERM.FIGURE`."""
         return {f"{part.name}.{name}": value for part in self.parts for name, value in part.term.told().items()}
+
+    def gathered(self) -> dict[str, Gathered]:
+        """Name of each term that gathers something over a step -> what it gathered."""
+        return {part.name: part.term.seen for part in self.parts if part.term.seen is not None}
 
     def penalties(self, step: Step) -> dict[str, float]:
         """Add the gradients of the terms that depend on the weights alone; their values before weighting."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 Schedule = Literal["linear", "cosine", "constant"]
 ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
@@ -48,22 +49,26 @@ def adamw(
         weight_decay: decoupled; weights with one axis (norms, biases) have none.
         rate_of: weight name -> factor on the learning rate; each group of equal factors keeps it under `factor`.
     """
-    groups: dict[tuple[float, float], list[Tensor]] = {}
+    groups: dict[tuple[float, float, bool], list[Tensor]] = {}
     for name, weight in weights.items():
         decay = weight_decay if weight.ndim > 1 else 0.0
-        groups.setdefault((rate_of(name) if rate_of else 1.0, decay), []).append(weight)
+        parted = isinstance(weight, DTensor)  # one fused call takes only one kind
+        groups.setdefault((rate_of(name) if rate_of else 1.0, decay, parted), []).append(weight)
     settings = [
         {"params": parts, "lr": learning_rate * factor, "factor": factor, "weight_decay": decay}
-        for (factor, decay), parts in groups.items()
+        for (factor, decay, _), parts in groups.items()
     ]
     return torch.optim.AdamW(settings, lr=learning_rate, fused=True)
 
 
 def state_tensors(weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copies of the trained weights, the optimiser's state and torch's random states, under one name each."""
-    tensors = {f"weight/{name}": weight.detach().clone() for name, weight in weights.items()}
+    """Copies of the trained weights, the optimiser's state and torch's random states, under one name each.
+
+    Those that lie in parts are gathered whole: every process must ask, and gets the same.
+    """
+    tensors = {f"weight/{name}": whole(weight) for name, weight in weights.items()}
     for name, weight in weights.items():
-        tensors |= {f"{key}/{name}": value.detach().clone() for key, value in optimiser.state[weight].items()}
+        tensors |= {f"{key}/{name}": whole(value) for key, value in optimiser.state[weight].items()}
     return tensors | {f"random/{name}": value for name, value in random_state().items()}
 
 
@@ -71,13 +76,30 @@ def restore_tensors(tensors: dict[str, Tensor], weights: dict[str, Tensor], opti
     """Put back what `state_tensors` copied: bit for bit."""
     for name, weight in weights.items():
         with torch.no_grad():
-            weight.copy_(tensors[f"weight/{name}"])
+            weight.copy_(parted_like(weight, tensors[f"weight/{name}"]))
         found = {key: tensors[f"{key}/{name}"] for key in ADAM_STATE if f"{key}/{name}" in tensors}
         if found:
-            optimiser.state[weight] = {key: value.to(weight.device) for key, value in found.items()}
+            optimiser.state[weight] = {key: parted_like(weight, value) for key, value in found.items()}
         else:  # saved before the first step
             optimiser.state.pop(weight, None)
     restore_random({name: tensors[f"random/{name}"] for name in ("cpu", "cuda") if f"random/{name}" in tensors})
+
+
+def whole(weight: Tensor) -> Tensor:
+    """A copy of `weight`; the parts of one that lies in parts are gathered from all processes, which must all ask."""
+    full: Tensor = weight.full_tensor() if isinstance(weight, DTensor) else weight
+    return full.detach().clone()
+
+
+def parted_like(weight: Tensor, found: Tensor) -> Tensor:
+    """`found` on the device of `weight`; where that lies in parts, this process's part of `found`, which all have.
+
+    AdamW's own count of steps, which has another shape than its weight, is whole everywhere.
+    """
+    placed = found.to(weight.device)
+    if not isinstance(weight, DTensor) or found.shape != weight.shape:
+        return placed
+    return distribute_tensor(placed, weight.device_mesh, weight.placements, src_data_rank=None)
 
 
 def random_state() -> dict[str, Tensor]:

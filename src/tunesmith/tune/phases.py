@@ -18,8 +18,10 @@ from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
 from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
+from tunesmith.tune.ranks import ALONE, Ranks
 from tunesmith.tune.reading import BOTH
 from tunesmith.tune.rewards import SAMPLING, TERM
+from tunesmith.tune.sharding import refuse_unfit
 from tunesmith.tune.spec import Phase, TuneSpec
 from tunesmith.tune.states import border_states
 
@@ -48,7 +50,7 @@ class FilledPhase:
 
 @dataclass(frozen=True)
 class Room:
-    """What all phases of one training share: the model with its strategy on it, and the stage's inputs."""
+    """What all phases of one training share: the model with its strategy on it, the stage's inputs, the processes."""
 
     model: Any
     strategy: Any
@@ -57,6 +59,7 @@ class Room:
     snapshot: Snapshot
     tokens: Tokens
     context: Context
+    ranks: Ranks = ALONE
 
 
 def filled_phases(spec: TuneSpec, base: Base, tokens: Tokens) -> tuple[list[FilledPhase], list[rules.Choice]]:
@@ -98,8 +101,11 @@ def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | 
     return pairs, [(2 * n, 2 * n + 1) for n in range(len(worse))]
 
 
-def seams_of(phase: FilledPhase, room: Room) -> Seams:
-    """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made."""
+def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
+    """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made.
+
+    What is computed once is kept in `folder`; step checkpoints lie in the stage's own scratch folder.
+    """
     spec, context = phase.spec, room.context
     rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
     share = general_share(spec.objective)
@@ -110,7 +116,7 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
     prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
     together = all(begins_alike(row, everything[0], prefix) for row in valid)
     read = [*everything, *valid] if together else everything
-    forward = _forward(phase, room, read, prefix)
+    forward = _forward(phase, room, (read, prefix), folder)
     plan = Plan(
         rows=everything,
         rows_per_step=int(spec.rows_per_step),
@@ -121,22 +127,27 @@ def seams_of(phase: FilledPhase, room: Room) -> Seams:
         units=units if units is not None else [(number,) for number in range(len(rows))],
         replayed=range(len(rows), len(everything)),
         replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
+        parts=room.ranks.world,
     )
-    job = _job(phase, room, forward, plan)
+    job = _job(phase, room, (forward, plan), _folder(phase, folder))
     if spec.curriculum.order == "easy_to_hard":
         plan = replace(plan, difficulty=difficulty(plan, job))
     work = _work(phase, plan, job)
+    companions, objective = _companions(room, work), _objective(phase, job)
+    if room.ranks.sharded:
+        refuse_unfit(forward, objective, companions.values())
     return Seams(
         spec=spec,
         plan=work,
         forward=forward,
-        objective=_objective(phase, job),
-        keeper=Keeper(job.folder / "steps", _warn(context)),
+        objective=objective,
+        keeper=Keeper(_folder(phase, context.scratch) / "steps", _warn(context)),
         events=context.events,
         evaluate=_evaluation(room, forward, plan, valid, together=together),
-        companions=_companions(room, work),
+        companions=companions,
         rate_of=getattr(room.strategy, "rate_factor", lambda _: 1.0),
         phase=phase.name,
+        ranks=room.ranks,
     )
 
 
@@ -160,8 +171,9 @@ def _work(phase: FilledPhase, plan: Plan, job: Job) -> Work:
     return Sampler(plan, job, Asking(TERMS.build(settings), mixed, context, spec.speed.share_prefix))
 
 
-def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Forward:
+def _forward(phase: FilledPhase, room: Room, read: tuple[list[Row], int], scratch: Path) -> Forward:
     """The fastest forward that is right, reading the frozen bottom's states of `rows` from disk where that is on."""
+    rows, prefix = read
     speed, events = phase.spec.speed, room.context.events
     forward, why = choose_forward(room.model, rows, pack=speed.pack, cut=speed.cut)
     if why:
@@ -175,7 +187,7 @@ def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Fo
         message = f"states of the {trunk.border} frozen layers, once for the whole run"
         return events.track(batches, STAGE, message, total=total, unit="batches")
 
-    folder = room.context.scratch / f"border-{phase.number}"
+    folder = scratch / f"border-{phase.number}"
     digests = {"model": room.base.digest, "template": room.tokens.chat_template_hash}
     states, why = border_states(
         trunk, rows, prefix=prefix, folder=folder, progress=progress, exact=speed.states == "exact", digests=digests
@@ -185,9 +197,8 @@ def _forward(phase: FilledPhase, room: Room, rows: list[Row], prefix: int) -> Fo
     return PackedForward(trunk, states)
 
 
-def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
-    context = room.context
-    folder = context.scratch / (f"phase-{phase.number}" if phase.count > 1 else "phase")
+def _job(phase: FilledPhase, room: Room, made: tuple[Forward, Plan], folder: Path) -> Job:
+    context, (forward, plan) = room.context, made
     folder.mkdir(parents=True, exist_ok=True)
 
     @cache
@@ -213,6 +224,10 @@ def _job(phase: FilledPhase, room: Room, forward: Forward, plan: Plan) -> Job:
     )
 
 
+def _folder(phase: FilledPhase, scratch: Path) -> Path:
+    return scratch / (f"phase-{phase.number}" if phase.count > 1 else "phase")
+
+
 def _general_rows(tokens: Tokens) -> list[Row]:
     return read_rows(tokens.file("rows.parquet"), "general", ("general",))
 
@@ -236,8 +251,8 @@ def _evaluation(
     else:
         whole = PackedForward(forward.trunk) if isinstance(forward, PackedForward) else forward
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)
-        return lambda: mean_loss(whole, batches, room.model)
-    return lambda: mean_loss(forward, batches, room.model)
+        return lambda: mean_loss(whole, batches, room.model, room.ranks)
+    return lambda: mean_loss(forward, batches, room.model, room.ranks)
 
 
 def _warn(context: Context) -> Callable[[str], None]:

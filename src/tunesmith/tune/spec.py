@@ -138,6 +138,11 @@ class TuneSpec(Section):
     activation_checkpointing: bool = Field(
         False, description="forget activations and compute them again in the backward pass: less memory, more time"
     )
+    parallel: Literal["data", "sharded"] = Field(
+        "data",
+        description="with several workers (`run --workers`): data: each holds the whole model; sharded: each holds a "
+        "part of every decoder layer (FSDP2), which takes less memory and more traffic",
+    )
     checkpoint_every: str = Field(
         "60 s", pattern=r"^[1-9][0-9]* ?(s|steps?)$", description="how often a resumable checkpoint is written"
     )

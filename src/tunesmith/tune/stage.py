@@ -55,32 +55,42 @@ def run(
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, filled_phases, seams_of
+    from tunesmith.tune.ranks import here
+    from tunesmith.tune.sharding import gather, shard
     from tunesmith.tune.tracking import Run, tracked
 
     filled, choices = filled_phases(spec, base, tokens)
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
-    model = _adapted(filled[0].spec, strategy, base, context.seed)
-    _same_threads(context.scratch / "threads.json")
-    room = Room(model, strategy, base, profile, snapshot, tokens, context)
+    ranks = here(sharded=spec.parallel == "sharded")
+    model = _adapted(filled[0].spec, strategy, base, context.seed, on_cpu=ranks.sharded)
+    if ranks.sharded:
+        model = shard(model, ranks)
+    with ranks.in_turn():
+        _same_threads(context.scratch / f"threads-{ranks.world}.json")
+    room = Room(model, strategy, base, profile, snapshot, tokens, context, ranks)
     outcomes = []
-    settings = filled[0].spec.model_dump(mode="json")
-    with tracked(spec.track, Run(context.run, context.root, settings), context.events, stage=NAME):
+    settings, trackers = filled[0].spec.model_dump(mode="json"), spec.track if ranks.main else ()
+    with tracked(trackers, Run(context.run, context.root, settings), context.events, stage=NAME):
         for phase in filled:  # one that an interrupted run has finished is only put back in force
-            seams = seams_of(phase, room)
+            with ranks.keeping(context.scratch, f"phase-{phase.number}") as folder:
+                seams = seams_of(phase, room, folder)
             outcomes.append(train(model, seams))
-            _keep_files(seams, context.out / "terms" / (f"phase-{phase.number}" if phase.count > 1 else ""))
-    save_trained(model, context.out, base_path=base.path)
-    points = [point for outcome in outcomes for point in outcome.points]
-    files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
+            if ranks.main:
+                _keep_files(seams, context.out / "terms" / (f"phase-{phase.number}" if phase.count > 1 else ""))
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
+    gather(model, ranks)
+    if ranks.main:
+        save_trained(model, context.out, base_path=base.path)
+        points = [point for outcome in outcomes for point in outcome.points]
+        files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
     told = {"strategy": filled[0].spec.strategy.model_dump(mode="json"), "epochs": [f.spec.epochs for f in filled]}
     return _checkpoint(outcomes, told, base=base, tokens=tokens, trainable=trainable, seed=context.seed)
 
 
-def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
-    """The base model on the device, with the strategy's weights trained."""
+def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int, *, on_cpu: bool = False) -> Any:
+    """The base model on the device (or still on the CPU, to be sharded), with the strategy's weights trained."""
     import torch
 
     from tunesmith.models.load import load_model
@@ -88,7 +98,7 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int) -> Any:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = dtype_for(spec.precision, device)
-    model = load_model(Path(base.path), dtype=dtype, device=device, weights=strategy.weight_format)
+    model = load_model(Path(base.path), dtype=dtype, device="cpu" if on_cpu else device, weights=strategy.weight_format)
     try:
         adapted = strategy.apply(model.requires_grad_(False), seed=seed)
     except ValueError as error:
