@@ -88,7 +88,7 @@ def test_interrupted_after_three_of_six_steps(name: str, tmp_path: Path) -> None
 def test_all_of_them_at_once_with_every_strategy(use: str, tmp_path: Path) -> None:
     base, strategy = tiny_base(tmp_path), {"use": use, **({} if use == "full" else {"rank": 4, "alpha": 8})}
     terms = [*MULTI, {"use": "ewc"}, {"use": "l2_sp", "weight": 0.01}, {"use": "replay", "weight": 0.1}]
-    settings = {"strategy": strategy, "objective": terms, "learning_rate": 1e-3}
+    settings: dict[str, Any] = {"strategy": strategy, "objective": terms, "learning_rate": 1e-3}
     whole = run(tmp_path, base, "whole", **settings)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, base, "parts", StopAfter(3), **settings)
