@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors import safe_open
 from tune_fakes import context_of, profile, snapshot_of, some_rows, spec, tiny_base, tokens_of
 
@@ -17,6 +18,7 @@ from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event
 from tunesmith.core.ids import digest_folder
 from tunesmith.core.types import Base
+from tunesmith.models.adapters import open_trained
 from tunesmith.tune import stage
 
 CE = {"use": "cross_entropy"}
@@ -79,6 +81,20 @@ def test_interrupted_after_three_of_six_steps(name: str, tmp_path: Path) -> None
         run(tmp_path, base, "parts", StopAfter(3), **settings)
     resumed = run(tmp_path, base, "parts", **settings)
     assert len(curve(whole)) == 6 and curve(resumed) == curve(whole)
+    assert digest_folder(resumed, skip=["curves.jsonl"]) == digest_folder(whole, skip=["curves.jsonl"])
+
+
+@pytest.mark.parametrize("use", ["full", "layered", "adaptive", "blockwise"])
+def test_all_of_them_at_once_with_every_strategy(use: str, tmp_path: Path) -> None:
+    base, strategy = tiny_base(tmp_path), {"use": use, **({} if use == "full" else {"rank": 4, "alpha": 8})}
+    terms = [*MULTI, {"use": "ewc"}, {"use": "l2_sp", "weight": 0.01}, {"use": "replay", "weight": 0.1}]
+    settings: dict[str, Any] = {"strategy": strategy, "objective": terms, "learning_rate": 1e-3}
+    whole = run(tmp_path, base, "whole", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, base, "parts", StopAfter(3), **settings)
+    resumed = run(tmp_path, base, "parts", **settings)
+    assert open_trained(whole, base_path=Path(base.path), dtype=torch.float32) is not None
+    assert curve(resumed) == curve(whole) and all(point["ewc"] > 0 for point in curve(whole)[1:])
     assert digest_folder(resumed, skip=["curves.jsonl"]) == digest_folder(whole, skip=["curves.jsonl"])
 
 

@@ -160,5 +160,7 @@ def _known_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings.*", category=UserWarning)
+        # a matrix from which the strategy `adaptive` has taken all rank
+        warnings.filterwarnings("ignore", message=".*LoRA tensor.s. have invalid shape.*")
         warnings.filterwarnings("ignore", message="The following rank_pattern.*lora_E", category=RuntimeWarning)
         yield
