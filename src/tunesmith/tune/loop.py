@@ -33,6 +33,7 @@ from tunesmith.tune.spec import TuneSpec
 
 STAGE = "tune"
 Point = dict[str, Any]
+Values = dict[str, float]
 
 
 class Work(Protocol):
@@ -224,8 +225,8 @@ class _Run:
     def _passes(self, told: Step, batches: list[Batch]) -> dict[str, Any]:
         """Forward and backward of this process's micro-batches; what all must know of them, as JSON values."""
         objective, bad, full = self.seams.objective, [], False
-        terms: list[dict[str, float]] = []
-        norms: list[dict[str, float]] = []
+        terms: list[Values] = []
+        norms: list[Values] = []
         try:
             for number, batch in self.ranks.share(batches):
                 predictions = self.seams.forward.predictions(batch)
@@ -241,14 +242,13 @@ class _Run:
             if self.ranks.sharded:  # the others wait for a pass that will not come
                 raise
             full = True
-        rows = content_id("rows", [[row.id, row.ids] for row in told.items]) if self.ranks.world > 1 else ""
-        seen = {name: gathered.as_json() for name, gathered in objective.gathered().items()}
-        found = {"terms": added(terms), "norms": added(norms), "seen": seen}
-        return {**found, "bad": bad, "full": full, "rows": rows}
+        found = {"terms": added(terms), "norms": added(norms), "bad": bad, "full": full, "rows": "", "seen": {}}
+        if self.ranks.world > 1:
+            found["rows"] = content_id("rows", [[row.id, row.ids] for row in told.items])
+            found["seen"] = {name: gathered.as_json() for name, gathered in objective.gathered().items()}
+        return found
 
-    def _agreed(
-        self, told: Step, batches: list[Batch], own: dict[str, Any]
-    ) -> tuple[dict[str, float], dict[str, float]]:
+    def _agreed(self, told: Step, batches: list[Batch], own: dict[str, Any]) -> tuple[Values, Values]:
         """The terms and squared norms of all processes added up.
 
         Raises:

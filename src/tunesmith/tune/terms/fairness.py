@@ -168,7 +168,7 @@ class _Fairness(Running):
         self.multipliers = torch.zeros(2, *shape, dtype=torch.float64)
         self.sums = torch.zeros(shape, dtype=torch.float64)
         self.counts = torch.zeros(cells.share_GY.shape, dtype=torch.float64)
-        self.seen = Gathered()
+        self.seen: Gathered = Gathered()
 
     def begin(self, step: Step) -> None:
         self.seen.clear()
