@@ -220,7 +220,8 @@ class _Run:
         point |= {"loss": objective.total(terms, told), **{name: terms.get(name, 0.0) for name in objective.names}}
         point |= objective.told()
         point |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "gradient_norm": norm}
-        return point | {"trained_tokens": sum(len(row.trained) for row in told.items), "tokens": _tokens(batches)}
+        tokens = {"tokens": sum(batch.tokens for batch in batches)}
+        return point | {"trained_tokens": sum(len(row.trained) for row in told.items)} | tokens
 
     def _passes(self, told: Step, batches: list[Batch]) -> dict[str, Any]:
         """Forward and backward of this process's micro-batches; what all must know of them, as JSON values."""
@@ -363,10 +364,6 @@ class _Run:
 
     def _told(self, kind: Any, message: str = "", **data: Any) -> None:
         self.seams.events.tell(kind, STAGE, message, **data)
-
-
-def _tokens(batches: list[Batch]) -> int:
-    return sum(batch.tokens for batch in batches)
 
 
 def _due(every: str) -> Callable[[int], bool]:
