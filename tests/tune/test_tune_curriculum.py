@@ -14,7 +14,7 @@ from tune_fakes import job_of, some_rows, spec, tiny_base
 from tunesmith.core.errors import UserError
 from tunesmith.models.load import load_model
 from tunesmith.tune.batches import Plan, Row, Step, shared_prefix
-from tunesmith.tune.curriculum import Shares, difficulty
+from tunesmith.tune.curriculum import Shares, among_equals, difficulty
 from tunesmith.tune.forward import choose_forward
 from tunesmith.tune.objective import Objective, Part, Predictions, Running, Weighting
 from tunesmith.tune.reading import reading_problems
@@ -78,6 +78,13 @@ def test_difficulty_is_the_mean_loss_of_the_unit_and_is_kept(tmp_path: Path) -> 
         assert one == pytest.approx(sum(losses) / len(losses), rel=1e-4)
     torch.nn.init.zeros_(model.get_output_embeddings().weight)
     assert difficulty(plan, job) == found
+
+
+def test_labels_are_ranked_each_among_its_own() -> None:
+    """Three rows say a (losses 1, 3, 2), two say b (9, 8): ranks 0, 2/3, 1/3 and 1/2, 0; five answers: losses."""
+    losses = [1.0, 3.0, 2.0, 9.0, 8.0]
+    assert among_equals(losses, ["a", "a", "a", "b", "b"]) == pytest.approx([0, 2 / 3, 1 / 3, 1 / 2, 0])
+    assert among_equals(losses, ["a", "b", "c", "d", "e"]) == losses
 
 
 def test_easy_units_come_before_hard_ones() -> None:

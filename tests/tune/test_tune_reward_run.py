@@ -126,6 +126,22 @@ def test_sampling_without_a_reward_is_told() -> None:
     assert not problems(spec(phases=[{"rows": "supervised_and_prompts", "objective": [REWARD]}]))
 
 
+def test_rewards_in_a_phase_that_samples_nothing_are_told(tmp_path: Path) -> None:
+    [found] = stage.check(spec(objective=[REWARD]), tmp_path)
+    assert found.code == "needs-rows" and "policy_gradient reads `rows: prompts`" in found.message
+
+
+def test_a_curriculum_from_easy_to_hard_and_from_shown_to_rewarded(tmp_path: Path) -> None:
+    """Two steps an epoch, three epochs: the first three steps weigh 0.9 to 0.1, the others 0.6 to 0.4."""
+    base = tiny_base(tmp_path, initializer_range=0.3)
+    curriculum = {"order": "easy_to_hard", "supervised": [0.9, 0.6]}
+    told = settings("supervised_and_prompts", {"use": "cross_entropy"}, REWARD, curriculum=curriculum)
+    for number, point in enumerate(run(tmp_path / "a", base, told)["curve"]):
+        share = 0.9 if number < 3 else 0.6
+        wanted = share * point["cross_entropy"] + (1 - share) * point["policy_gradient"]
+        assert point["loss"] == pytest.approx(wanted)
+
+
 def test_activation_checkpointing_samples_the_same_answers(tmp_path: Path) -> None:
     base = tiny_base(tmp_path, initializer_range=0.3)
     told = settings("prompts", {**REWARD, "updates": 2}, epochs=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,9 @@ from tunesmith.core.errors import Problem, UserError
 if TYPE_CHECKING:
     from tunesmith.tune.batches import Plan, Step
     from tunesmith.tune.objective import Job, Part
+
+FEW_ANSWERS = 0.2
+"""Up to this share of different answers they are labels: rows are ranked among those with the same one."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,33 @@ class Shares:
 
 
 def difficulty(plan: Plan, job: Job) -> list[float]:
-    """Of every unit of `plan` the mean loss in nats per trained token under the weights that the phase begins with.
+    """How hard every unit of `plan` is, by the model's loss on it under the weights that the phase begins with.
 
-    Of a pair the better answer counts. Computed once without gradient, kept in the phase's folder.
+    The loss is the mean in nats per trained token, of a pair that of the better answer; see `among_equals` for answers
+    from a small set. Computed once without gradient, kept in the phase's folder.
     """
     from tunesmith.tune.sequence import start_sums
 
     losses = (-start_sums(job)).tolist()
     units = plan.units if plan.units is not None else [(number,) for number in range(len(plan.rows))]
-    found = []
+    found, answers = [], []
     for unit in units:
         read = [number for number in unit if plan.rows[number].part != "rejected"] or list(unit)
         found.append(sum(losses[n] for n in read) / sum(len(plan.rows[n].trained) for n in read))
-    return found
+        answers.append(tuple(plan.rows[read[0]].ids[place] for place in plan.rows[read[0]].trained))
+    return among_equals(found, answers)
+
+
+def among_equals(losses: Sequence[float], answers: Sequence[Hashable]) -> list[float]:
+    """`losses`, or where few different answers are given, each unit's rank among those with its answer, in [0, 1).
+
+    By loss alone the easy rows of a classification are those of the label that the model says anyway: whole levels
+    would hold one label, and the last ones would unlearn it.
+    """
+    if len(set(answers)) > max(2, FEW_ANSWERS * len(answers)):
+        return list(losses)
+    same: dict[Hashable, list[int]] = {}
+    for number in sorted(range(len(losses)), key=lambda number: (losses[number], number)):
+        same.setdefault(answers[number], []).append(number)
+    ranks = {number: place / len(numbers) for numbers in same.values() for place, number in enumerate(numbers)}
+    return [ranks[number] for number in range(len(losses))]

@@ -59,7 +59,9 @@ class Curriculum(Section):
     """From easy to hard, and from being shown answers to being rewarded for one's own."""
 
     order: Literal["random", "easy_to_hard"] = Field(
-        "random", description="easy_to_hard: rows by the base model's loss on them, in ten levels, each epoch"
+        "random",
+        description="easy_to_hard: rows by the base model's loss on them, in ten levels, each epoch; where answers are "
+        "labels, each among the rows with its own",
     )
     supervised: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         (),
