@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tune_fakes import some_rows, tiny_base
 
-from tunesmith.tune.batches import even_units, make_batch, shared_prefix
+from tunesmith.tune.batches import even_units, make_batch, pack_rows, shared_prefix
+from tunesmith.tune.gathered import Gathered
 from tunesmith.tune.ranks import ALONE, Ranks, added
 
 DRIVER = Path(__file__).with_name("ranks_driver.py")
@@ -82,7 +84,7 @@ def alike(left: Path, right: Path) -> None:
     assert len(curve(left)) == len(curve(right)) == 6
     for one, other in zip(curve(left), curve(right), strict=True):
         assert one == pytest.approx(other, rel=LOSS)
-    weights = [load_file(out / "out/adapter/adapter_model.safetensors") for out in (left, right)]
+    weights = [load_file(path) for out in (left, right) for path in out.glob("out/*/*.safetensors")]
     assert weights[0].keys() == weights[1].keys()
     for name, weight in weights[0].items():
         assert float((weight - weights[1][name]).abs().max()) <= WEIGHT * float(weight.abs().max()), name
@@ -142,8 +144,9 @@ def test_one_process_without_room_makes_all_halve_their_micro_batches(
         {"speed": {"states": "off"}},
         {"activation_checkpointing": True},
         {"strategy": {"use": "lora", "rank": 4, "alpha": 8, "upper": 1.0}},
+        {"strategy": {"use": "full"}, "learning_rate": 0.001},
     ],
-    ids=["no-states", "checkpointing", "all-layers"],
+    ids=["no-states", "checkpointing", "all-layers", "full"],
 )
 def test_three_processes_give_the_curve_of_one_on_every_path(
     crews: Crews, tmp_path: Path, architecture: str, parallel: str, settings: dict[str, Any]
@@ -169,8 +172,6 @@ def test_rows_whose_states_are_kept_and_rows_just_made_are_never_run_at_once() -
     rows = some_rows(4)
     prefix = shared_prefix(rows)
     batches = [make_batch(rows, [number], prefix) for number in range(3)]
-    from tunesmith.tune.batches import pack_rows
-
     batches.append(pack_rows(rows[3:], prefix))
     kinds = [[min(batch.rows) >= 0 for _, batch in Ranks(rank, 2, True).share(batches)] for rank in range(2)]
     assert kinds == [[True, True, False], [True, True, False]]
@@ -196,6 +197,17 @@ def row_of_own_tokens(length: int, chance: random.Random) -> Any:
 
     ids = (*PREFIX, *(chance.randrange(4, 300) for _ in range(length)), 7)
     return Row(f"ex-{length}", ids, (len(ids) - 1,))
+
+
+def test_what_terms_gathered_is_added_up_as_numbers_and_tensors() -> None:
+    """Rank 0 saw 2 rows, [1, 0] and [0, 2]; rank 1 saw none, rank 2 one of [4, 4]: 3 rows, [5, 6]."""
+    everyone = [Gathered() for _ in range(3)]
+    everyone[0].add(rows=1, sums=torch.tensor([1.0, 0.0]))
+    everyone[0].add(rows=1, sums=torch.tensor([0.0, 2.0]))
+    everyone[2].add(rows=1, sums=torch.tensor([4.0, 4.0]))
+    told = json.loads(json.dumps([gathered.as_json() for gathered in everyone]))
+    everyone[1].take(told)
+    assert everyone[1].get("rows") == 3 and everyone[1].get("sums").tolist() == [5.0, 6.0]
 
 
 def test_sums_of_parts_take_every_name_once() -> None:

@@ -33,6 +33,7 @@ from tunesmith.tune.spec import TuneSpec
 
 STAGE = "tune"
 Point = dict[str, Any]
+Values = dict[str, float]
 
 
 class Work(Protocol):
@@ -219,13 +220,14 @@ class _Run:
         point |= {"loss": objective.total(terms, told), **{name: terms.get(name, 0.0) for name in objective.names}}
         point |= objective.told()
         point |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "gradient_norm": norm}
-        return point | {"trained_tokens": sum(len(row.trained) for row in told.items), "tokens": _tokens(batches)}
+        tokens = {"tokens": sum(batch.tokens for batch in batches)}
+        return point | {"trained_tokens": sum(len(row.trained) for row in told.items)} | tokens
 
     def _passes(self, told: Step, batches: list[Batch]) -> dict[str, Any]:
         """Forward and backward of this process's micro-batches; what all must know of them, as JSON values."""
         objective, bad, full = self.seams.objective, [], False
-        terms: list[dict[str, float]] = []
-        norms: list[dict[str, float]] = []
+        terms: list[Values] = []
+        norms: list[Values] = []
         try:
             for number, batch in self.ranks.share(batches):
                 predictions = self.seams.forward.predictions(batch)
@@ -241,14 +243,13 @@ class _Run:
             if self.ranks.sharded:  # the others wait for a pass that will not come
                 raise
             full = True
-        rows = content_id("rows", [[row.id, row.ids] for row in told.items]) if self.ranks.world > 1 else ""
-        seen = {name: gathered.as_json() for name, gathered in objective.gathered().items()}
-        found = {"terms": added(terms), "norms": added(norms), "seen": seen}
-        return {**found, "bad": bad, "full": full, "rows": rows}
+        found = {"terms": added(terms), "norms": added(norms), "bad": bad, "full": full, "rows": "", "seen": {}}
+        if self.ranks.world > 1:
+            found["rows"] = content_id("rows", [[row.id, row.ids] for row in told.items])
+            found["seen"] = {name: gathered.as_json() for name, gathered in objective.gathered().items()}
+        return found
 
-    def _agreed(
-        self, told: Step, batches: list[Batch], own: dict[str, Any]
-    ) -> tuple[dict[str, float], dict[str, float]]:
+    def _agreed(self, told: Step, batches: list[Batch], own: dict[str, Any]) -> tuple[Values, Values]:
         """The terms and squared norms of all processes added up.
 
         Raises:
@@ -363,10 +364,6 @@ class _Run:
 
     def _told(self, kind: Any, message: str = "", **data: Any) -> None:
         self.seams.events.tell(kind, STAGE, message, **data)
-
-
-def _tokens(batches: list[Batch]) -> int:
-    return sum(batch.tokens for batch in batches)
 
 
 def _due(every: str) -> Callable[[int], bool]:
