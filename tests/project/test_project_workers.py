@@ -192,8 +192,8 @@ def test_torchrun_goes_on_with_a_job_by_hand_and_the_next_run_takes_it_over(
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=LONGEST_SECONDS)
     [job] = changed.glob(".tunesmith/scratch/*/workers/job.json")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
-    command += ["--master-port", "0", "-m", "tunesmith.project.worker", str(job)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "tunesmith.project.worker", str(job)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONGEST_SECONDS)
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,7 @@ that see the same project folder, torchrun starts them; JOB is what an earlier `
 `.tunesmith/scratch/RUN/workers/job.json`, when it was interrupted, and the next `tunesmith run` takes over what they
 finish:
 
-    torchrun --nproc-per-node 2 -m tunesmith.project.worker JOB
+    torchrun --standalone --nproc-per-node 2 -m tunesmith.project.worker JOB
 
 A worker speaks in JSON lines on its standard output: `{"event": ...}` and `{"artifact": ...}` from rank 0,
 `{"problems": [...]}` from any. Exit codes are those of the command line.
