@@ -231,6 +231,7 @@ def rules() -> str:
     def when(line: Mapping[str, Any]) -> str:
         size, rows = line.get("parameters_at_most"), line.get("rows_at_most")
         told = [" or ".join(f"`{name}`" for name in line["methods"])] if "methods" in line else []
+        told += ["GPU" if line["gpu"] else "no GPU"] if "gpu" in line else []
         told += [f"`{name}: {_yaml(value)}`" for name, value in line.get("settings", {}).items()]
         told += [f"model of at most {size / 1e9:g} B parameters"] if size else []
         told += [f"at most {rows:,} training rows"] if rows else []

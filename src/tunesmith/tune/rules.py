@@ -76,9 +76,17 @@ def _choose(name: str, strategy: dict[str, Any], base_shape: BaseShape, rows: in
         fits = fits and rows <= line.get("rows_at_most", rows)
         fits = fits and strategy["use"] in line.get("methods", [strategy["use"]])
         fits = fits and line.get("settings", {}).items() <= strategy.items()
+        fits = fits and line.get("gpu", _has_gpu()) == _has_gpu()
         if line["name"] == name and fits:
             return Choice(name, line["value"], line["reason"], line["source"])
     raise LookupError(f"the rule table has no line for {name} of {strategy['use']}")
+
+
+@cache
+def _has_gpu() -> bool:
+    from tunesmith.models.hardware import look
+
+    return bool(look().gpus)
 
 
 def problems(spec: TuneSpec) -> list[Problem]:
