@@ -28,7 +28,7 @@ def test_a_small_model_and_few_rows_by_the_table() -> None:
     spec, choices = filled()
     assert (spec.learning_rate, spec.epochs, spec.rows_per_step) == (0.001, 3, 8)
     assert spec.strategy.settings["rank"] == 16 and spec.strategy.settings["alpha"] == 32
-    assert (spec.context_tokens, spec.tokens_per_micro_batch) == (2048, 4096 if look().gpus else 768)
+    assert (spec.context_tokens, spec.tokens_per_micro_batch) == (2048, 4096 if look().gpus else 1024)
     names = {"learning_rate", "epochs", "rows_per_step", "context_tokens", "tokens_per_micro_batch"}
     assert {choice.name for choice in choices} == names | {"strategy.rank", "strategy.alpha"}
 

@@ -190,7 +190,7 @@ class Plan:
     """Which rows belong to which step.
 
     Steps are cut from the random order, so long and short rows meet by chance and nothing is biased by length; only
-    inside a step are rows of similar length put into the same micro-batch. The last step of an epoch may be smaller.
+    inside a step are micro-batches made alike in tokens. The last step of an epoch may be smaller.
 
     Args:
         rows: all rows that can be in a step.
@@ -250,10 +250,7 @@ class Plan:
         """Step `step` and its micro-batches, of at most `micro_tokens` tokens where that is given."""
         units = [*self.chosen(step), *((number,) for number in self._replayed(step))]
         limit = micro_tokens or self.micro_tokens
-        if self.parts > 1:
-            cut = even_units(self.rows, units, self.prefix, limit, parts=self.parts)
-        else:
-            cut = micro_batch_units(self.rows, units, self.prefix, limit)
+        cut = even_units(self.rows, units, self.prefix, limit, parts=self.parts)
         batches = [make_batch(self.rows, part, self.prefix) for part in cut]
         items = tuple(self.rows[number] for unit in units for number in unit)
         return Step(step, self.steps, items), batches
@@ -312,7 +309,7 @@ def even_units(
 ) -> list[list[int]]:
     """Like `micro_batch_units`, in a multiple of `parts` micro-batches of about the same number of tokens.
 
-    The longest unit first, each into the emptiest micro-batch (Graham 1969: the fullest has at most 4/3 of the tokens
+    Even ones need the least memory: the largest decides it, and a small rest would be slow. The longest unit first, each into the emptiest micro-batch (Graham 1969: the fullest has at most 4/3 of the tokens
     that the best way would give it). There are fewer micro-batches where there are fewer units.
     """
     own = {unit: sum(len(rows[number].read) - prefix for number in unit) for unit in units}
