@@ -157,7 +157,9 @@ def tokens_artifact() -> Tokens:
 
 def checkpoint_of(folder: Path) -> Checkpoint:
     folder.mkdir(parents=True, exist_ok=True)
-    points = [f'{{"step": {s}, "loss": {2 / s:.4f}, "lr": {0.0002 * (1 - s / 40):.6f}}}\n' for s in range(1, 31)]
+    points = [
+        f'{{"step": {s}, "loss": {2 / s:.4f}, "learning_rate": {0.0002 * (1 - s / 40):.6f}}}\n' for s in range(1, 31)
+    ]
     write_text(folder / "curves.jsonl", "".join(points))
     return Checkpoint(
         id="ckpt-1",

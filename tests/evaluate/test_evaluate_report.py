@@ -112,6 +112,24 @@ def test_every_plot_is_drawn_and_data_labels_are_escaped(found: dict[str, Any]) 
     assert "<script" not in json.dumps(drawn)
 
 
+def test_the_curve_goes_on_over_phases_and_shows_every_term_the_rate_and_a_single_validation_point(
+    found: dict[str, Any],
+) -> None:
+    """Two phases of two steps; step 2 of the second was set aside; validation was taken once."""
+    curve = [
+        {"step": 1, "loss": 2.0, "learning_rate": 0.1, "tokens": 9, "phase": "1 of 2, text"},
+        {"step": 2, "loss": 1.5, "learning_rate": 0.2, "tokens": 9, "phase": "1 of 2, text"},
+        {"step": 1, "loss": 1.0, "cross_entropy": 0.9, "ewc": 0.1, "ewc.gap": 3, "valid_loss": 1.1, "phase": "2 of 2"},
+        {"step": 2, "set_aside": "the loss of step 2 is nan", "phase": "2 of 2"},
+    ]
+    drawn = figures({**found, "curves": curve}, all_texts()["en"])["curves"]
+    lines = {trace["name"]: trace for trace in drawn["data"]}
+    assert list(lines["training loss"]["x"]) == [1, 2, 3] and list(lines["learning rate"]["y"]) == [0.1, 0.2]
+    assert {"cross_entropy", "ewc"} <= set(lines) and not {"tokens", "ewc.gap"} & set(lines)
+    assert any("markers" in trace["mode"] and list(trace["y"]) == [1.1] for trace in drawn["data"])
+    assert [shape["x0"] for shape in drawn["layout"]["shapes"]] == [2.5]
+
+
 def test_each_class_has_its_own_line(found: dict[str, Any]) -> None:
     """22 classes fit: one line of 26 pixels each, long names shortened."""
     long = [f"{n} a rather long name of a chapter of a classification" for n in range(22)]

@@ -61,26 +61,48 @@ def skills_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     return _dots(chosen, names, texts, key="name", whiskers=False)
 
 
+_NO_TERM = {"step", "epoch", "loss", "learning_rate", "gradient_norm", "trained_tokens", "tokens", "tokens_per_second"}
+
+
 def curves_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
-    """Training loss by step, validation loss where it was taken, learning rate on the right axis."""
-    points = [p for p in found["curves"] if isinstance(p.get("step"), int | float)]
+    """Training loss by step over all phases, its terms where there are several, validation loss, learning rate.
+
+    Steps that were set aside have no loss: the line goes on without them.
+    """
+    points = found["curves"]
     if not points:
         return None
+    names = {name for point in points for name, value in point.items() if isinstance(value, int | float)}
+    terms = sorted(name for name in names - _NO_TERM - {"valid_loss"} if "." not in name)
+    lines = [
+        ("loss", texts["train_loss"], "y", {"color": COLOURS["expert"], "width": 2}),
+        *((name, name, "y", {"width": 1}) for name in terms if len(terms) > 1),
+        ("valid_loss", texts["valid_loss"], "y", {"color": COLOURS["base_fair"], "width": 2}),
+        ("learning_rate", texts["lr"], "y2", {"color": COLOURS["base"], "width": 1.5, "dash": "dot"}),
+    ]
     data = []
-    for field, name, axis, line in (
-        ("loss", "train_loss", "y", {"color": COLOURS["expert"], "width": 2}),
-        ("valid_loss", "valid_loss", "y", {"color": COLOURS["base_fair"], "width": 2}),
-        ("lr", "lr", "y2", {"color": COLOURS["base"], "width": 1.5, "dash": "dot"}),
-    ):
-        known = [(p["step"], p[field]) for p in points if isinstance(p.get(field), int | float)]
+    for field, name, axis, line in lines:
+        known = [(n, p[field]) for n, p in enumerate(points, start=1) if isinstance(p.get(field), int | float)]
         if known:
             xs, ys = zip(*known, strict=True)
-            data.append(
-                {"type": "scatter", "mode": "lines", "name": texts[name], "x": xs, "y": ys, "line": line, "yaxis": axis}
-            )
+            mode = "lines+markers" if field == "valid_loss" else "lines"  # one point alone is no line
+            data.append({"type": "scatter", "mode": mode, "name": name, "x": xs, "y": ys, "line": line, "yaxis": axis})
     right = {"overlaying": "y", "side": "right", "showgrid": False, "title": {"text": texts["lr"]}, "tickformat": ".1e"}
     right["automargin"] = True
+    starts = [n for n in range(1, len(points)) if points[n].get("phase") != points[n - 1].get("phase")]
     layout = _layout(340, x=texts["step"], y=texts["loss"]) | {"yaxis2": right}
+    layout["shapes"] = [
+        {
+            "type": "line",
+            "x0": n + 0.5,
+            "x1": n + 0.5,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "line": {"dash": "dash", "width": 1},
+        }
+        for n in starts
+    ]
     layout["yaxis"]["rangemode"] = "tozero"
     return {"data": data, "layout": layout}
 
