@@ -309,8 +309,9 @@ def even_units(
 ) -> list[list[int]]:
     """Like `micro_batch_units`, in a multiple of `parts` micro-batches of about the same number of tokens.
 
-    Even ones need the least memory: the largest decides it, and a small rest would be slow. The longest unit first, each into the emptiest micro-batch (Graham 1969: the fullest has at most 4/3 of the tokens
-    that the best way would give it). There are fewer micro-batches where there are fewer units.
+    Even ones need the least memory, since the largest decides it, and a small rest would be slow. The longest unit
+    goes first, each into the emptiest micro-batch (Graham 1969: the fullest has at most 4/3 of the tokens that the
+    best way would give it). There are fewer micro-batches where there are fewer units.
     """
     own = {unit: sum(len(rows[number].read) - prefix for number in unit) for unit in units}
     ordered = sorted(units, key=lambda unit: (-own[unit], unit))
