@@ -9,6 +9,8 @@ import pytest
 from fakes import tiny_model_folder
 from tunesmith.models import catalog
 from tunesmith.models.estimate import (
+    ALLOCATOR_SHARE,
+    ALLOCATOR_SHARE_INNER,
     Work,
     adapter_memory_gb,
     estimate_training,
@@ -94,7 +96,7 @@ def test_numbers_saved_for_the_backward_pass(smollm2: Shape) -> None:
 
 def test_memory_of_full_tuning_by_hand(smollm2: Shape) -> None:
     """Weights 134,515,008 x 4 = 0.538 GB, gradients as much, AdamW twice as much; 1,024 tokens x 30 layers x
-    10,752 x 1.1 x 4 bytes = 1.453 GB, and 1.2 times that in malloc's holes; 256 positions x 49,152 x 12 bytes =
+    10,752 x 1.1 x 4 bytes = 1.453 GB, and a twentieth of that in passing; 256 positions x 49,152 x 12 bytes =
     0.151 GB; 0.6 GB for torch.
     """
     parts = memory_parts(smollm2, work(134_515_008, adapter=False, step_tokens=1024))
@@ -103,23 +105,29 @@ def test_memory_of_full_tuning_by_hand(smollm2: Shape) -> None:
         "gradients": 0.538,
         "optimizer": 1.076,
         "activations": 1.453,
-        "allocator": 1.744,
+        "allocator": 0.073,
         "logits": 0.151,
         "runtime": 0.6,
     }
     assert parts == {name: pytest.approx(value, abs=0.0006) for name, value in expected.items()}
 
 
-def test_the_memory_of_a_measured_run_is_predicted_from_above(smollm2: Shape) -> None:
-    """LoRA of rank 16 on every role, 1,024 tokens a step in rows of 128: the process peaked at 4.16 GB on Linux,
-    and at 2.45 GB where malloc kept nothing back. A prediction may be 20 % too high, never too low.
-    """
-    fields: dict[str, object] = {"tokens": 1024, "trained_tokens": 256, "row_tokens": 128, "step_tokens": 1024}
-    trainable = lora_parameters(smollm2, 16)
-    as_it_is = sum(memory_parts(smollm2, work(trainable, **fields)).values())
-    nothing_kept = sum(memory_parts(smollm2, work(trainable, **fields, allocator=0)).values())
-    assert 4.16 < as_it_is < 4.16 * 1.2
-    assert 2.45 < nothing_kept < 2.45 * 1.2
+@pytest.mark.parametrize(
+    ("measured", "trainable", "fields"),
+    [
+        (2.69, 1_843_200, {"allocator": ALLOCATOR_SHARE}),  # LoRA on query, key, value, output of all layers
+        (3.25, 4_884_480, {"allocator": ALLOCATOR_SHARE_INNER}),  # LoRA on all roles of all layers
+        (2.27, 2_442_240, {"allocator": ALLOCATOR_SHARE_INNER, "lowest": 15}),  # in the upper half
+        (1.75, 10_800_000, {"allocator": ALLOCATOR_SHARE, "lowest": 21}),  # layered
+        (3.83, 106_200_000, {"allocator": ALLOCATOR_SHARE, "adapter": False}),  # full, head and embedding frozen
+    ],
+)
+def test_the_memory_of_measured_runs_is_predicted_within_15_percent(
+    smollm2: Shape, measured: float, trainable: int, fields: dict[str, object]
+) -> None:
+    """SmolLM2 at 866 tokens a micro-batch (16 rows in steps of 8); `measured` is the peak of the process in GB."""
+    predicted = sum(memory_parts(smollm2, work(trainable, step_tokens=866, **fields)).values())
+    assert measured * 0.85 < predicted < measured * 1.15
 
 
 def test_an_adapter_on_the_upper_half_keeps_half_of_the_activations(smollm2: Shape) -> None:

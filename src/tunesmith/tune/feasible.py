@@ -60,7 +60,7 @@ def method_work(spec: TuneSpec, shape: Shape, *, bytes_each: float) -> dict[str,
     Raises:
         UserError: the strategy does not fit the model, and why.
     """
-    from tunesmith.models.estimate import packed_bytes
+    from tunesmith.models.estimate import ALLOCATOR_SHARE, ALLOCATOR_SHARE_INNER, packed_bytes
     from tunesmith.models.hardware import look
     from tunesmith.models.nf4 import CPU_SLOWER
 
@@ -79,8 +79,17 @@ def method_work(spec: TuneSpec, shape: Shape, *, bytes_each: float) -> dict[str,
         "checkpointing": spec.activation_checkpointing,
         "weight_bytes": packed_bytes(shape, bytes_each) if packed else bytes_each,
         "compute_bytes": bytes_each,
+        "allocator": ALLOCATOR_SHARE_INNER if _adapts_inner(strategy) else ALLOCATOR_SHARE,
         "slower": CPU_SLOWER if packed and not look().gpus else 1.0,
     }
+
+
+def _adapts_inner(strategy: Any) -> bool:
+    """Whether adapters lie on the feed-forward part; a strategy with no choice of roles has them nowhere else."""
+    from tunesmith.tune.strategies._adapters import named
+
+    roles = named(strategy.roles) if hasattr(strategy, "roles") else ("gate",)
+    return strategy.beside and bool({"gate", "up", "down", "experts"} & set(roles))
 
 
 def judge_feasible(predicted: dict[str, Any], *, base: Base, profile: Profile, context_tokens: int) -> GateVerdict:
