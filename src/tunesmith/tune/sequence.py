@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from tunesmith.core import files, ids
 from tunesmith.tune.batches import Batch, Row, micro_batch_numbers, pack_rows, shared_prefix
+from tunesmith.tune.forward import at_rest
 from tunesmith.tune.objective import Job, Predictions
 
 CHUNK_TOKENS = 1024
@@ -93,20 +93,6 @@ def answer_sums(predictions: Predictions, parts: Iterable[str], *, chunk_tokens:
     return sequence_sums(hidden, targets, rows, head=predictions.head, rows=count, chunk_tokens=chunk_tokens)
 
 
-@contextlib.contextmanager
-def at_rest(model: Any) -> Iterator[None]:
-    """Dropout off and no gradient, for the length of a block."""
-    dropping = [module for module in model.modules() if module.training]
-    for module in dropping:
-        module.training = False
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in dropping:
-            module.training = True
-
-
 def start_sums(job: Job) -> Tensor:
     """Log p(trained tokens) of every row of the phase under the weights it begins with, float32 [rows], dropout off.
 
@@ -140,7 +126,7 @@ def _in_order(job: Job, batches: Sequence[Batch], numbers: Sequence[int]) -> Ten
     """The sums of the rows in `batches`, put in the places that `numbers` names."""
     sums = torch.zeros(len(numbers), dtype=torch.float32)
     place = 0
-    with at_rest(job.model):
+    with torch.no_grad(), at_rest(job.model):
         for batch in batches:
             made = answer_sums(job.forward.predictions(batch), {row.part for row in batch.items})
             sums[list(numbers[place : place + len(made)])] = made.cpu()

@@ -88,7 +88,7 @@ def curves_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
             mode = "lines+markers" if field == "valid_loss" else "lines"  # one point alone is no line
             data.append({"type": "scatter", "mode": mode, "name": name, "x": xs, "y": ys, "line": line, "yaxis": axis})
     right = {"overlaying": "y", "side": "right", "showgrid": False, "title": {"text": texts["lr"]}, "tickformat": ".1e"}
-    right["automargin"] = True
+    right |= {"automargin": True, "rangemode": "tozero"}
     starts = [n for n in range(1, len(points)) if points[n].get("phase") != points[n - 1].get("phase")]
     layout = _layout(340, x=texts["step"], y=texts["loss"]) | {"yaxis2": right}
     layout["shapes"] = [
