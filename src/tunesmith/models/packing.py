@@ -83,7 +83,7 @@ class Layout:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """Long rows alone, short ones by the power of two that their length fits into: padding at most doubles a row."""
+        """Long rows alone, short ones by the power of two that their length fits into: padding at most doubles one."""
         by_size: dict[tuple[int, int], list[int]] = {}
         for row, length in enumerate(self.lengths):
             key = (0, row) if length >= LONG_ROW else (1, (length - 1).bit_length())
