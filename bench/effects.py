@@ -144,7 +144,7 @@ def _read(folder: Path, shown: Line) -> Run:
     runs = {stage["stage"]: folder / ".tunesmith" / "runs" / stage["stage"] / stage["run"] for stage in shown["stages"]}
     lines = [json.loads(line) for line in (runs["evaluate"] / "answers.jsonl").read_text("utf-8").splitlines()]
     measures = {m["name"]: m for m in shown["measures"] if m["model"] == "expert" and m["slice"] == "all"}
-    return Run(lines, measures, json.loads((runs["tune"] / "artifact.json").read_text(encoding="utf-8")))
+    return Run(lines, measures, json.loads((runs["tune"] / "artifact.json").read_text("utf-8"))["fields"])
 
 
 def _figures(one: Run) -> dict[str, float]:
