@@ -1,0 +1,126 @@
+"""Compiled layers: the same results, few versions of their code, and no run that ends because of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo
+from test_tune_loop import adapted
+from test_tune_stage import curve
+from torch._dynamo.testing import CompileCounterWithBackend
+from tune_fakes import context_of, profile, snapshot_of, some_rows, spec, tiny_base, tokens_of
+
+from tunesmith.core.events import Event
+from tunesmith.models import packing
+from tunesmith.models.trunk import base_model
+from tunesmith.tune import phases, stage
+from tunesmith.tune.batches import Batch, make_batch, shared_prefix
+from tunesmith.tune.compiling import compile_layers, pays
+from tunesmith.tune.forward import PlainForward, choose_forward, probe
+from tunesmith.tune.loop import mean_loss
+from tunesmith.tune.optimise import trained_weights
+
+
+@pytest.fixture(autouse=True)
+def dynamo() -> Iterator[None]:
+    """Dynamo as it was: what it compiled, its settings, and the attention that it was told to leave alone."""
+    from transformers import AttentionInterface
+
+    settings: Any = torch._dynamo.config
+    before = settings.recompile_limit, settings.suppress_errors
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+    settings.recompile_limit, settings.suppress_errors = before
+    AttentionInterface.register(packing.NAME, packing.packed_attention)
+
+
+def batches() -> list[Batch]:
+    """Five micro-batches, no two of the same length."""
+    rows = some_rows(15)
+    prefix = shared_prefix(rows)
+    return [make_batch(rows, range(start, start + 1 + start % 3), prefix) for start in (0, 3, 5, 8, 11)]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "deepseek_v3"])
+def test_compiled_layers_give_the_same_loss_and_gradients(architecture: str, tmp_path: Path) -> None:
+    results = []
+    for compiled in (False, True):
+        model = adapted(tmp_path, architecture)
+        forward, _ = choose_forward(model, some_rows(4))
+        if compiled:
+            assert compile_layers(forward, model, probe(some_rows(4)), backend="aot_eager") == ""
+            assert all(layer._compiled_call_impl for layer in base_model(model).get_decoder().layers)
+        assert all(weight.grad is None for weight in trained_weights(model).values())
+        states = [forward.predictions(batch).states_TD for batch in batches()]
+        torch.autograd.backward([state.square().mean() for state in states])
+        gradients = {name: weight.grad for name, weight in trained_weights(model).items()}
+        results.append((torch.cat([state.detach() for state in states], 0), gradients))
+    (plain, wanted), (compiled_states, got) = results
+    torch.testing.assert_close(compiled_states, plain, rtol=0, atol=1e-5)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(got[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_new_lengths_do_not_compile_anew(tmp_path: Path) -> None:
+    """Four layers, two with an adapter, share their code; after three lengths no further length adds to it."""
+    model, counter = adapted(tmp_path), CompileCounterWithBackend("eager")
+    forward, _ = choose_forward(model, some_rows(4))
+    assert compile_layers(forward, model, probe(some_rows(4)), backend=counter) == ""  # type: ignore[arg-type]
+    counts = []
+    for batch in batches():
+        forward.predictions(batch)
+        counts.append(counter.frame_count)
+    assert counts[0] > 0 and counts[2:] == [counts[2]] * 3
+
+
+def refuse(*_: Any) -> Any:
+    raise RuntimeError("no compiler here\nand more")
+
+
+def garble(graph: Any, _: Any) -> Any:
+    return lambda *inputs: tuple(made + 1 if made.is_floating_point() else made for made in graph(*inputs))
+
+
+@pytest.mark.parametrize(("backend", "told"), [(refuse, "no compiler here"), (garble, "differ from plain ones")])
+def test_what_cannot_be_compiled_or_comes_out_otherwise_runs_as_before(backend: Any, told: str, tmp_path: Path) -> None:
+    model, [batch, *_] = adapted(tmp_path), batches()
+    forward, _ = choose_forward(model, some_rows(4))
+    before = mean_loss(forward, [batch], model)
+    assert told in compile_layers(forward, model, probe(some_rows(4)), backend=backend)
+    assert not any(layer._compiled_call_impl for layer in base_model(model).get_decoder().layers)
+    assert mean_loss(forward, [batch], model) == before
+    assert "one at a time" in compile_layers(PlainForward(model), model, batch)
+
+
+def test_a_run_with_compiled_layers_has_the_curve_of_one_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two phases: the second finds the layers compiled. A failing compiler is told and the run goes on."""
+    base, curves = tiny_base(tmp_path), []
+    tokens = tokens_of(tmp_path / "tokens", some_rows(10), some_rows(3, seed=1))
+    heard: list[Event] = []
+    for name, backend in (("off", None), ("on", "aot_eager"), ("fails", refuse)):
+        monkeypatch.setattr(phases, "compile_layers", partial(compile_layers, backend=backend))
+        torch._dynamo.reset()
+        section = spec(speed={"compile": "off" if name == "off" else "on"}, phases=[{}, {"epochs": 1}])
+        context = context_of(tmp_path / name, heard if name == "fails" else None)
+        made = stage.run(section, base=base, profile=profile(), snapshot=snapshot_of(), tokens=tokens, context=context)
+        curves.append([p["loss"] for p in curve(made.model_copy(update={"folder": context.out}))])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert curves[2] == curves[0]
+    warnings = [event.message for event in heard if event.kind == "warning"]
+    assert len(warnings) == 2 and all("layers are not compiled" in message for message in warnings)
+
+
+def test_auto_compiles_where_it_pays() -> None:
+    assert pays("auto", device="cuda", minutes=10, fp8=False)
+    assert pays("auto", device="cuda", minutes=1, fp8=True)
+    assert not pays("auto", device="cuda", minutes=9, fp8=False)
+    assert not pays("auto", device="cpu", minutes=1000, fp8=False)
+    assert pays("on", device="cpu", minutes=0, fp8=False) and not pays("off", device="cuda", minutes=99, fp8=True)
