@@ -1,4 +1,4 @@
-"""Arithmetic in bfloat16: what is trained is kept in float32, so that nothing small is lost; saved it is as the base."""
+"""Arithmetic in bfloat16: what is trained is kept in float32, so that nothing small is lost, and saved in bfloat16."""
 
 from __future__ import annotations
 
@@ -162,6 +162,17 @@ def stopping(after: int) -> Any:
         advance(run)
 
     return until
+
+
+@pytest.mark.parametrize("name", ["full", "lora"])
+def test_routers_choose_in_float32_as_they_do_when_served(name: str, tmp_path: Path) -> None:
+    model = adapted(Path(tiny_base(tmp_path, "deepseek_v3").path), USES[name])
+    routers = [module for name, module in model.named_modules() if name.endswith("mlp.gate")]
+    seen: list[torch.dtype] = []
+    for router in routers:
+        router.register_forward_hook(lambda _, inputs, out: seen.append((out[0] if type(out) is tuple else out).dtype))
+    logits(model)
+    assert seen == [torch.float32] * 3
 
 
 def test_float32_is_left_as_it_was(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def fuse(model: Any, put_in: Callable[..., None] | None = None) -> str:
             (put_in or _liger())(model=model, cross_entropy=False, fused_linear_cross_entropy=False)
             fused = dict(names)
             names.update(before)
-            if fused[ROTATION] is not before[ROTATION]:
+            if fused.get(ROTATION) is not before.get(ROTATION):
                 names[ROTATION] = _by_device(fused[ROTATION], before[ROTATION])
             got = model(input_ids=ids, use_cache=False).logits
         except Exception as error:  # of Triton, of a compiler, of a version that does not fit: all of them end here

@@ -68,7 +68,8 @@ def compile_layers(forward: Forward, model: Any, batch: Batch, *, backend: str =
         _backward(forward, model, batch)
     except Exception as error:  # of the compiler, of a C compiler, of Triton, of memory: all of them end here
         _release(layers)
-        return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        cause = getattr(error, "inner_exception", error)  # dynamo wraps what a backend raises
+        return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
     finally:
         restore_random(state)
     off = _difference(got, wanted)

@@ -204,7 +204,7 @@ def _quicken(forward: Forward, spec: TuneSpec, room: Room, rows: Sequence[Row]) 
     """Compile the layers where that pays; what a GPU could do faster and does not is told."""
     slow = forward.trunk.slow if isinstance(forward, PackedForward) else ()
     for reason in sorted(slow):
-        room.context.events.tell("note", STAGE, f"attention goes row by row, not in one call for all: {reason}")
+        room.context.events.tell("note", STAGE, f"attention takes several calls, not one for all rows: {reason}")
     minutes, fp8 = float(room.tokens.estimate.get("minutes", 0.0)), spec.precision == "fp8"
     if not pays(spec.speed.compile, device=device(), minutes=minutes, fp8=fp8):
         return

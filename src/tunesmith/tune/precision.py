@@ -9,9 +9,12 @@ up in and what AdamW, anchors and checkpoints see.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.models import float8
@@ -19,6 +22,9 @@ from tunesmith.models.trunk import base_model
 from tunesmith.tune.optimise import trained_weights
 
 Precision = Literal["auto", "fp32", "bf16", "fp8"]
+
+ROUTERS = ("gate", "router")
+"""What Transformers calls the modules that choose experts."""
 
 
 def device() -> str:
@@ -66,10 +72,28 @@ def mix(model: Any, compute: torch.dtype, device: str) -> None:
     base = base_model(model)
     for part in (base.get_decoder(), base.get_output_embeddings()):
         part.forward = torch.autocast(device, dtype=compute)(part.forward)
+    for name, module in base.get_decoder().named_modules():
+        if name.rpartition(".")[2] in ROUTERS and hasattr(module, "weight"):
+            module.forward = _exact(module, device)
     for module in model.modules():
         # PEFT would copy inputs to float32 and keep the copies for the backward pass; autocast needs none.
         if hasattr(module, "cast_input_dtype_enabled"):
             module.cast_input_dtype_enabled = False
+
+
+def _exact(router: Any, device: str) -> Callable[..., Any]:
+    """The router's forward as Transformers has it, often in float32: it must choose the experts that serving will.
+
+    Its input may come from a norm that is trained in float32; it is given it in the type of its weight.
+    """
+    forward: Callable[..., Any] = router.forward
+
+    @wraps(forward)
+    def exact(states: Tensor, *others: Any, **named: Any) -> Any:
+        with torch.autocast(device, enabled=False):
+            return forward(states.to(router.weight.dtype), *others, **named)
+
+    return exact
 
 
 def settle(model: Any, dtype: torch.dtype) -> None:
