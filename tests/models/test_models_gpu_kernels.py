@@ -28,7 +28,7 @@ def put_in(model: Any, cross_entropy: bool = True, fused_linear_cross_entropy: b
     """As Liger does it: names of the architecture's module are replaced for everybody, and methods of this model."""
     assert not cross_entropy and not fused_linear_cross_entropy
     modeling_llama.apply_rotary_pos_emb = lambda *_, **__: pytest.fail("on a CPU")
-    modeling_llama.LlamaMLP = type("Fast", (modeling_llama.LlamaMLP,), {})  # type: ignore[misc]
+    modeling_llama.LlamaMLP = type("Fast", (modeling_llama.LlamaMLP,), {})
     for layer in model.model.layers:
         layer.mlp.forward = MethodType(gated, layer.mlp)
 

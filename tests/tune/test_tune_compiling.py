@@ -71,7 +71,7 @@ def test_new_lengths_do_not_compile_anew(tmp_path: Path) -> None:
     """Four layers, two with an adapter, share their code; after three lengths no further length adds to it."""
     model, counter = adapted(tmp_path), CompileCounterWithBackend("eager")
     forward, _ = choose_forward(model, some_rows(4))
-    assert compile_layers(forward, model, probe(some_rows(4)), backend=counter) == ""  # type: ignore[arg-type]
+    assert compile_layers(forward, model, probe(some_rows(4)), backend=counter) == ""
     counts = []
     for batch in batches():
         forward.predictions(batch)
@@ -102,10 +102,12 @@ def test_a_run_with_compiled_layers_has_the_curve_of_one_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two phases: the second finds the layers compiled. A failing compiler is told and the run goes on."""
-    base, curves = tiny_base(tmp_path), []
+    base = tiny_base(tmp_path)
+    curves: list[list[float]] = []
+    backends: dict[str, Any] = {"off": None, "on": "aot_eager", "fails": refuse}
     tokens = tokens_of(tmp_path / "tokens", some_rows(10), some_rows(3, seed=1))
     heard: list[Event] = []
-    for name, backend in (("off", None), ("on", "aot_eager"), ("fails", refuse)):
+    for name, backend in backends.items():
         monkeypatch.setattr(phases, "compile_layers", partial(compile_layers, backend=backend))
         torch._dynamo.reset()
         section = spec(speed={"compile": "off" if name == "off" else "on"}, phases=[{}, {"epochs": 1}])

@@ -45,7 +45,8 @@ def test_before_the_cache_is_emptied_gradients_activations_and_the_error_are_gon
 ) -> None:
     model, plan = adapted(tmp_path), plan_of(some_rows(8), epochs=1)
     seams = seams_of(model, plan, tmp_path)
-    crowded, emptied = Crowded(seams.forward, times=1), []
+    crowded = Crowded(seams.forward, times=1)
+    emptied: list[tuple[list[bool], list[torch.Tensor | None], torch.Tensor]] = []
 
     def empty_cache() -> None:
         free = [held() is None for held in crowded.held]

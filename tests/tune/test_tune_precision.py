@@ -18,7 +18,9 @@ from tunesmith.core.types import Base, Checkpoint
 from tunesmith.models.adapters import save_model
 from tunesmith.models.load import load_model
 from tunesmith.tune import precision, stage
+from tunesmith.tune.batches import make_batch, shared_prefix
 from tunesmith.tune.forward import PackedForward, choose_forward
+from tunesmith.tune.loop import _Run
 from tunesmith.tune.optimise import adamw, trained_weights
 from tunesmith.tune.precision import mix, settle
 from tunesmith.tune.rules import STRATEGIES
@@ -85,13 +87,11 @@ def test_trained_weights_are_in_float32_beside_frozen_ones_in_bf16_and_rows_stil
         assert {w.dtype for n, w in model.named_parameters() if n not in trained} <= {dtype}
         forward, why = choose_forward(model, rows)
         assert isinstance(forward, PackedForward), why
-        from tunesmith.tune.batches import make_batch, shared_prefix
-
         made = forward.predictions(make_batch(rows, range(6), shared_prefix(rows)))
         said = made.head(made.hidden_ND)
         assert said.dtype == dtype
         loss = torch.nn.functional.cross_entropy(said.float(), made.targets_N)
-        loss.backward()
+        torch.autograd.backward(loss)
         assert {weight.grad.dtype for weight in trained.values() if weight.grad is not None} == {torch.float32}
         gradient = torch.cat([w.grad.flatten() for w in trained.values() if w.grad is not None])
         results.append((loss.item(), gradient))
@@ -137,7 +137,9 @@ def test_a_whole_training_learns_and_saves_the_models_own_weights_in_bf16_and_ad
 def test_a_killed_run_goes_on_bitwise_from_weights_in_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """12 steps; one run is stopped after 6 of them and begun again."""
     monkeypatch.setattr(precision, "computes_in_bf16", lambda device: True)
-    base, curves, weights = tiny_base(tmp_path), [], []
+    base = tiny_base(tmp_path)
+    curves: list[list[dict[str, float]]] = []
+    weights: list[dict[str, Tensor]] = []
     for name, stop in (("whole", None), ("killed", 6)):
         folder = tmp_path / name
         if stop:
@@ -152,8 +154,6 @@ def test_a_killed_run_goes_on_bitwise_from_weights_in_float32(tmp_path: Path, mo
 
 
 def stopping(after: int) -> Any:
-    from tunesmith.tune.loop import _Run
-
     advance = _Run.advance
 
     def until(run: Any) -> None:

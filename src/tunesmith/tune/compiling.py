@@ -7,6 +7,7 @@ compiler). Whatever cannot be compiled runs as before: a failure is told, never 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -41,7 +42,9 @@ def pays(setting: Literal["auto", "on", "off"], *, device: str, minutes: float, 
     return setting == "on"
 
 
-def compile_layers(forward: Forward, model: Any, batch: Batch, *, backend: str = "inductor") -> str:
+def compile_layers(
+    forward: Forward, model: Any, batch: Batch, *, backend: str | Callable[..., Any] = "inductor"
+) -> str:
     """Compile the decoder layers of `model`, if they give the same results on `batch`; else leave them as they were.
 
     Args:
@@ -88,7 +91,7 @@ def _forgive() -> None:
     settings.suppress_errors = True
 
 
-def _compile(layers: Any, backend: str) -> None:
+def _compile(layers: Any, backend: str | Callable[..., Any]) -> None:
     import torch._dynamo
 
     packing.register(opaque=True)
