@@ -85,7 +85,7 @@ def test_an_adapted_models_linear_layers_are_converted_but_for_head_and_adapter(
     assert float8.convert(model, emulate=True) == 14 == len(eight_bits(model))
     assert all("base_layer" in name for name in eight_bits(model))
     after = logits(model)
-    off = float((after - before).abs().max() / before.abs().max())
+    off = float(((after - before).abs().max() / before.abs().max()).detach())
     assert 1e-4 < off < 0.2
     torch.autograd.backward(after.square().mean())
     trained = {name for name, weight in model.named_parameters() if weight.grad is not None}

@@ -43,7 +43,8 @@ class Crowded:
 def test_before_the_cache_is_emptied_gradients_activations_and_the_error_are_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, plan = adapted(tmp_path), plan_of(some_rows(8), epochs=1)
+    model, plan = adapted(tmp_path), plan_of(some_rows(8), epochs=1, micro_tokens=30)
+    assert len(plan.work(0)[1]) > 1
     seams = seams_of(model, plan, tmp_path)
     crowded = Crowded(seams.forward, times=1)
     emptied: list[tuple[list[bool], list[torch.Tensor | None], torch.Tensor]] = []

@@ -118,7 +118,8 @@ def register(*, opaque: bool = False) -> None:
     from transformers.masking_utils import AttentionMaskInterface
 
     if opaque:
-        AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))
+        # torch's own stubs leave `disable` untyped
+        AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))  # type: ignore[no-untyped-call]
     elif NAME not in AttentionInterface():
         AttentionInterface.register(NAME, packed_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
