@@ -19,6 +19,7 @@ from tune_fakes import context_of, profile, snapshot_of, some_rows, spec, tiny_b
 
 from tunesmith.core.events import Event
 from tunesmith.models import packing
+from tunesmith.models.load import load_model
 from tunesmith.models.trunk import base_model
 from tunesmith.tune import phases, stage
 from tunesmith.tune.batches import Batch, make_batch, shared_prefix
@@ -26,6 +27,7 @@ from tunesmith.tune.compiling import compile_layers, pays
 from tunesmith.tune.forward import PlainForward, choose_forward, probe
 from tunesmith.tune.loop import mean_loss
 from tunesmith.tune.optimise import trained_weights
+from tunesmith.tune.rules import STRATEGIES
 
 # Dynamo looks at the gradient of what flows from one piece of a layer into the next, and torch warns it.
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
@@ -51,43 +53,44 @@ def batches() -> list[Batch]:
     return [make_batch(rows, range(start, start + 1 + start % 3), prefix) for start in (0, 3, 5, 8, 11)]
 
 
+def whole(tmp_path: Path, architecture: str = "llama") -> Any:
+    """Without adapters: dynamo reads Transformers' code alone, which takes it a tenth of the time."""
+    model = load_model(Path(tiny_base(tmp_path, architecture, num_hidden_layers=2).path)).requires_grad_(False)
+    return STRATEGIES.build({"use": "full"}).apply(model, seed=0)
+
+
 @pytest.mark.parametrize(
-    ("architecture", "backend"),
+    ("make", "architecture", "backend"),
     [
-        ("llama", "eager"),
-        pytest.param("llama", "aot_eager", marks=pytest.mark.slow),
-        pytest.param("deepseek_v3", "aot_eager", marks=pytest.mark.slow),
+        (whole, "llama", "eager"),
+        pytest.param(whole, "llama", "aot_eager", marks=pytest.mark.slow),
+        pytest.param(adapted, "llama", "aot_eager", marks=pytest.mark.slow),
+        pytest.param(adapted, "deepseek_v3", "aot_eager", marks=pytest.mark.slow),
     ],
 )
-def test_compiled_layers_give_the_same_loss_and_gradients(architecture: str, backend: str, tmp_path: Path) -> None:
+def test_compiled_layers_give_the_same_states_and_gradients_and_new_lengths_do_not_compile_anew(
+    make: Any, architecture: str, backend: str, tmp_path: Path
+) -> None:
+    """All layers of a kind share their code, so no number of layers or lengths adds to it."""
     results = []
-    for compiled in (False, True):
-        model = adapted(tmp_path, architecture)
+    for counter in (None, CompileCounterWithBackend(backend)):
+        model = make(tmp_path, architecture)
         forward, _ = choose_forward(model, some_rows(4))
-        if compiled:
-            assert compile_layers(forward, model, probe(some_rows(4)), backend=backend) == ""
+        if counter:
+            assert compile_layers(forward, model, probe(some_rows(4)), backend=counter) == ""
             assert all(layer._compiled_call_impl for layer in base_model(model).get_decoder().layers)
-        assert all(weight.grad is None for weight in trained_weights(model).values())
-        states = [forward.predictions(batch).states_TD for batch in batches()]
-        torch.autograd.backward([state.square().mean() for state in states])
-        gradients = {name: weight.grad for name, weight in trained_weights(model).items()}
-        results.append((torch.cat([state.detach() for state in states], 0), gradients))
-    (plain, wanted), (compiled_states, got) = results
-    torch.testing.assert_close(compiled_states, plain, rtol=0, atol=1e-5)
+            assert all(weight.grad is None for weight in trained_weights(model).values())
+        counts = []
+        for batch in batches():
+            states = forward.predictions(batch).states_TD
+            torch.autograd.backward(states.square().mean())
+            counts.append(counter.frame_count if counter else 0)
+        assert counts == counts[:1] * 5 and bool(counts[0]) == bool(counter)
+        results.append((states.detach(), {name: weight.grad for name, weight in trained_weights(model).items()}))
+    (plain, wanted), (compiled, got) = results
+    torch.testing.assert_close(compiled, plain, rtol=0, atol=1e-5)
     for name, gradient in wanted.items():
         torch.testing.assert_close(got[name], gradient, rtol=1e-4, atol=1e-6)
-
-
-def test_new_lengths_do_not_compile_anew(tmp_path: Path) -> None:
-    """Four layers, two with an adapter, share their code; after three lengths no further length adds to it."""
-    model, counter = adapted(tmp_path), CompileCounterWithBackend("eager")
-    forward, _ = choose_forward(model, some_rows(4))
-    assert compile_layers(forward, model, probe(some_rows(4)), backend=counter) == ""
-    counts = []
-    for batch in batches():
-        forward.predictions(batch)
-        counts.append(counter.frame_count)
-    assert counts[0] > 0 and counts[2:] == [counts[2]] * 3
 
 
 def refuse(*_: Any) -> Any:
@@ -105,7 +108,7 @@ def garble(graph: Any, _: Any) -> Any:
 
 @pytest.mark.parametrize(("backend", "told"), [(refuse, "no compiler here"), (garble, "differ from plain ones")])
 def test_what_cannot_be_compiled_or_comes_out_otherwise_runs_as_before(backend: Any, told: str, tmp_path: Path) -> None:
-    model, [batch, *_] = adapted(tmp_path), batches()
+    model, [batch, *_] = whole(tmp_path), batches()
     forward, _ = choose_forward(model, some_rows(4))
     before = mean_loss(forward, [batch], model)
     assert told in compile_layers(forward, model, probe(some_rows(4)), backend=backend)
@@ -118,7 +121,7 @@ def test_a_run_with_compiled_layers_has_the_curve_of_one_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two phases: the second finds the layers compiled. A failing compiler is told and the run goes on."""
-    base = tiny_base(tmp_path)
+    base = tiny_base(tmp_path, num_hidden_layers=2)
     curves: list[list[float]] = []
     backends: dict[str, Any] = {"off": None, "on": "eager", "fails": refuse}
     tokens = tokens_of(tmp_path / "tokens", some_rows(10), some_rows(3, seed=1))
@@ -126,7 +129,8 @@ def test_a_run_with_compiled_layers_has_the_curve_of_one_without(
     for name, backend in backends.items():
         monkeypatch.setattr(phases, "compile_layers", partial(compile_layers, backend=backend))
         torch._dynamo.reset()
-        section = spec(speed={"compile": "off" if name == "off" else "on"}, phases=[{}, {"epochs": 1}])
+        speed = {"compile": "off" if name == "off" else "on"}
+        section = spec(strategy={"use": "full"}, speed=speed, phases=[{"epochs": 1}, {"epochs": 1}], learning_rate=1e-3)
         context = context_of(tmp_path / name, heard if name == "fails" else None)
         made = stage.run(section, base=base, profile=profile(), snapshot=snapshot_of(), tokens=tokens, context=context)
         curves.append([p["loss"] for p in curve(made.model_copy(update={"folder": context.out}))])

@@ -7,7 +7,8 @@ compiler). Whatever cannot be compiled runs as before: a failure is told, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
@@ -65,10 +66,11 @@ def compile_layers(
         wanted = forward.predictions(batch).hidden_ND
     state = random_state()
     try:
-        _compile(layers, backend)
-        with at_rest(model), torch.no_grad():
-            got = forward.predictions(batch).hidden_ND
-        _backward(forward, model, batch)
+        with _strict():
+            _compile(layers, backend)
+            with at_rest(model), torch.no_grad():
+                got = forward.predictions(batch).hidden_ND
+            _backward(forward, model, batch)
     except Exception as error:  # of the compiler, of a C compiler, of Triton, of memory: all of them end here
         _release(layers)
         cause = getattr(error, "inner_exception", error)  # dynamo wraps what a backend raises
@@ -79,16 +81,23 @@ def compile_layers(
     if not off <= TOLERANCE.get(wanted.dtype, 0.1):
         _release(layers)
         return f"compiled layers differ from plain ones by {off:.1%}"
-    _forgive()
     return ""
 
 
-def _forgive() -> None:
-    """A batch of a new kind may still fail to compile, hours later: from now on such code runs as before."""
+@contextlib.contextmanager
+def _strict() -> Iterator[None]:
+    """What cannot be compiled is an error inside the block.
+
+    After it, such code runs as before: a batch of a new kind may fail to compile hours later.
+    """
     import torch._dynamo
 
     settings: Any = torch._dynamo.config
-    settings.suppress_errors = True
+    settings.suppress_errors = False
+    try:
+        yield
+    finally:
+        settings.suppress_errors = True
 
 
 def _compile(layers: Any, backend: str | Callable[..., Any]) -> None:
