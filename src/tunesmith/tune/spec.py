@@ -32,6 +32,14 @@ def _by_name(value: Any) -> Any:
 Terms = Annotated[tuple[Use, ...], BeforeValidator(_by_name)]
 
 
+def _on_or_off(value: Any) -> Any:
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
+Checkpointing = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
+"""true and false, as older files have it (and as YAML 1.1 reads on and off), are on and off."""
+
+
 class Limits(Section):
     """How much of the training data may be lost to the context before gate G2 stops the run."""
 
@@ -135,8 +143,10 @@ class TuneSpec(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="type of weights and arithmetic; auto: bf16 where the hardware computes in it, else fp32"
     )
-    activation_checkpointing: bool = Field(
-        False, description="forget activations and compute them again in the backward pass: less memory, more time"
+    activation_checkpointing: Checkpointing = Field(
+        "auto",
+        description="forget activations and compute them again in the backward pass: less memory, more time; auto: "
+        "only where the training would not fit into memory without it, and would with it",
     )
     parallel: Literal["data", "sharded"] = Field(
         "data",
