@@ -102,6 +102,7 @@ def test_memory_of_full_tuning_by_hand(smollm2: Shape) -> None:
     parts = memory_parts(smollm2, work(134_515_008, adapter=False, step_tokens=1024))
     expected = {
         "weights": 0.538,
+        "master": 0.0,
         "gradients": 0.538,
         "optimizer": 1.076,
         "activations": 1.453,

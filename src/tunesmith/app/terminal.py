@@ -19,8 +19,8 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
-from rich.progress import TimeRemainingColumn
 from rich.text import Text
 
 from tunesmith.core.events import Event, Sink

@@ -64,7 +64,7 @@ class Workload:
         return [*self.plan.rows, *self.valid] if self.together else list(self.plan.rows)
 
     def costs(self) -> list[float]:
-        """What each step costs, in tokens; a validation token costs a third of a trained one, whose gradient is made."""
+        """What each step costs, in tokens; one of a validation row costs a third of one that is trained on."""
         costs = self.plan.costs()
         valid = sum(len(row.read) for row in self.valid) / 3
         each = self.plan.steps_per_epoch
