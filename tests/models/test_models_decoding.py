@@ -21,8 +21,8 @@ def test_rates_of_smollm2_are_those_that_were_measured(rows: int, rate: float) -
 
 def test_answers_that_do_not_fit_together_are_made_in_batches_by_hand() -> None:
     """2 layers, key and value 4 each, vocabulary 10: 2 prompts of 6 tokens, 4 answers each of 4 tokens, room for 45
-    tokens: 4 rows of 10 at a time, 2 batches. The cache: 40 tokens x 8 numbers x (2 + 1) layers x 2 bytes = 1,920 bytes;
-    logits 4 x 10 x 20 = 800 bytes. A body of 100 and a head of 40 weights, 4 bytes each, 8e9 bytes a second: 8 passes
+    tokens: 4 rows of 10 at a time, 2 batches. The cache: 40 tokens x 8 numbers x (2 + 1) layers x 2 bytes = 1,920;
+    logits 4 x 10 x 20 = 800. A body of 100 and a head of 40 weights, 4 bytes each, 8e9 bytes a second: 8 passes
     of 560 bytes; 32 tokens of 280 operations at 0.35 of 1e9; reading 12 tokens of 200 + 2 x 6 x 8 operations at 0.6e9.
     """
     shape = Shape("X", 140, 140, 2, 4, 4, 4, 4, 4, 8, 10, True, 64)

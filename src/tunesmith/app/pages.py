@@ -69,8 +69,8 @@ def _estimates(console: Console, estimates: dict[str, Any]) -> None:
     """Memory and time of the training, predicted and measured side by side; nothing where neither is known."""
     units = {"memory_gb": ("memory of training", "GB"), "minutes": ("time of training", "min")}
     told = [
-        f"{say(name)}: {say('predicted')} {number(estimates[key]['predicted'])} {unit}, "
-        f"{say('measured')} {number(estimates[key]['measured'])} {unit}"
+        f"{say(name)}: {say('predicted')} {number(estimates[key]['predicted'])} {say(unit)}, "
+        f"{say('measured')} {number(estimates[key]['measured'])} {say(unit)}"
         for key, (name, unit) in units.items()
         if any(value is not None for value in estimates[key].values())
     ]

@@ -122,7 +122,8 @@ def rough(
 def _phase(phase: FilledPhase, ground: Ground, path: Path, seed: int) -> dict[str, Any]:
     """Moments, minutes and disk of one phase."""
     load = workload(phase, path, seed=seed, parts=ground.machine.workers)
-    work, extra, minutes = _steps(phase, load, ground), Extra(), {}
+    work, extra = _steps(phase, load, ground), Extra()
+    minutes: dict[str, float] = {}
     states = _state_gb(phase, load, ground) if work.lowest else 0.0
     if states and states <= DISK_SHARE * ground.machine.disk_free_gb:
         work = replace(work, cached=True)

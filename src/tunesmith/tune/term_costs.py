@@ -6,7 +6,7 @@ A term that is not in the table makes logits of the trained positions in every s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.models.estimate import (
@@ -103,7 +103,7 @@ def extras(objective: Sequence[Any], case: Case) -> Extra:
     found = Extra()
     for name, _, settings in map(weighted, objective):
         chunk = int(settings.get("chunk_tokens", CHUNK))
-        told = _TABLE.get(name, _steps_only)(Case(case.shape, case.work, case.load, case.general, settings))
+        told = _TABLE.get(name, _steps_only)(replace(case, settings=settings))
         found.add(told)
         found.chunk = max(found.chunk, chunk if told.heads else 0)
     return found
