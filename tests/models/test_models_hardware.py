@@ -104,7 +104,7 @@ def test_a_busy_core_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_peak_of_memory_is_counted_from_when_it_was_reset() -> None:
-    """300 MB that are gone do not count, 200 MB that came later do; other systems only know the whole process's peak."""
+    """300 MB that are gone do not count, 200 MB that came later do; other systems know the whole process only."""
     if not hardware._CLEAR.exists():
         pytest.skip("needs Linux: /proc/self/clear_refs")
     gone = bytearray(b"1") * 300_000_000

@@ -145,12 +145,10 @@ def _phase(phase: FilledPhase, ground: Ground, path: Path, seed: int) -> dict[st
         larger = {name: max(parts[name], told["steps"][name]) for name in ("activations", "allocator", "logits")}
         parts = {**parts, **larger, **told["held"]}
     minutes = {**minutes, **estimates.minutes_of(operations, gflops=_speed(ground), slower=work.slower)}
-    always = {name: parts[name] for name in ("weights", "master", "runtime")}
-    moments = {"steps": parts, **{name: {**always, **told} for name, told in extra.moments.items()}}
     made = _made(phase.name or phase.rows, work, ground, minutes)
-    made |= {"steps": load.plan.steps, "tera": sum(operations.values()) / 1e12}
-    made["moments"] = {name: _shared(told, ground) for name, told in moments.items()}
-    return {**made, "disk": {**made["disk"], **extra.disk}}
+    made["moments"] = _moments(parts, {**extra.moments, "checkpoint": {**_saving(work), **extra.held}}, ground)
+    counts = {"steps": load.plan.steps, "tera": sum(operations.values()) / 1e12}
+    return {**made, **counts, "disk": {**made["disk"], **extra.disk}}
 
 
 def _made(name: str, work: Work, ground: Ground, minutes: Mapping[str, float]) -> dict[str, Any]:
@@ -161,12 +159,28 @@ def _made(name: str, work: Work, ground: Ground, minutes: Mapping[str, float]) -
         "minutes": sum(minutes.values()),
         "steps": 0,
         "parts_minutes": minutes,
-        "moments": {"steps": _shared(estimates.memory_parts(ground.shape, work), ground)},
+        "moments": _moments(estimates.memory_parts(ground.shape, work), {"checkpoint": _saving(work)}, ground),
         "disk": {"checkpoints": checkpoints},
         "tera": estimates.training_operations(ground.shape, work) / 1e12,
         "tokens": work.tokens,
         "step_tokens": work.step_tokens,
     }
+
+
+def _moments(
+    steps: Mapping[str, float], others: Mapping[str, Mapping[str, float]], ground: Ground
+) -> dict[str, dict[str, float]]:
+    """All moments with what every one of them holds."""
+    always = {name: steps[name] for name in ("weights", "master", "runtime")}
+    found = {"steps": steps, **{name: {**always, **parts} for name, parts in others.items()}}
+    return {name: _shared(parts, ground) for name, parts in found.items()}
+
+
+def _saving(work: Work) -> dict[str, float]:
+    """The moment in which a checkpoint is written: copies of trained weights and moments (`optimise.state_tensors`)."""
+    own = work.trainable / GB
+    held = {"gradients": estimates.GRADIENT_BYTES * own, "optimizer": estimates.ADAM_BYTES * own}
+    return {**held, "copies": (MASTER_BYTES + estimates.ADAM_BYTES) * own}
 
 
 def _speed(ground: Ground) -> float:
