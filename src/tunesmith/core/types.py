@@ -396,7 +396,11 @@ class Checkpoint(Artifact):
 
     prefix: ClassVar[str] = "ckpt"
     volatile: ClassVar[tuple[str, ...]] = (
-        *("seconds", "preparing_seconds", "tokens_per_second", "peak_memory_gb", "versions"),
+        "seconds",
+        "preparing_seconds",
+        "tokens_per_second",
+        "peak_memory_gb",
+        "versions",
     )
     volatile_files: ClassVar[tuple[str, ...]] = ("curves.jsonl",)
 

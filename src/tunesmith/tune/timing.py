@@ -26,6 +26,7 @@ class Pace:
     def __init__(self, costs: Sequence[float], later: float = 0.0) -> None:
         self._costs, self._later = list(costs), later
         self._left = [*itertools.accumulate(reversed(self._costs), initial=0.0)][::-1]
+        self._mean = sum(self._costs) / max(1, len(self._costs))
         self.restart(())
 
     def restart(self, points: Iterable[dict[str, Any]]) -> None:
@@ -59,8 +60,7 @@ class Pace:
             return None
         fixed, rate = self._line()
         steps = len(self._costs) - done
-        mean = sum(self._costs) / len(self._costs)
-        later = self._later * (rate + fixed / mean if mean else 0.0)
+        later = self._later * (rate + fixed / self._mean if self._mean else 0.0)
         between = self._between / self._gaps * steps if self._gaps else 0.0
         return fixed * steps + rate * self._left[done] + later + between
 
