@@ -17,9 +17,11 @@ def test_lines_tell_the_predicted_time_or_else_that_of_the_rate(
     now = [100.0]
     monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lines = terminal.PlainLines()
-    for more in ({}, {"seconds_left": 300.0}, {"seconds_left": None}):
+    spoken: list[dict[str, float | None]] = [{}, {"seconds_left": 300.0}, {"seconds_left": None}]
+    for number, more in enumerate(spoken):
         for done in (0, 2):
-            lines(Event("progress", "tune", f"with {more}", {"done": done, "total": 10, "unit": "steps", **more}))
+            data = {"done": done, "total": 10, "unit": "steps", **more}
+            lines(Event("progress", "tune", f"number {number}", data))
             now[0] += 20
     told = capsys.readouterr().err.splitlines()
     assert "80 s left" in told[0] and "300 s left" in told[1] and "left" not in told[2]

@@ -49,7 +49,7 @@ def head(base: Base) -> int:
 def predicted(
     base: Base, tmp_path: Path, rows: list[Row] | None = None, *, workers: int = 1, disk: float = 100.0, **settings: Any
 ) -> dict[str, Any]:
-    tokens = tokens_of(tmp_path / "tokens", rows or rows_of_lengths([20] * 8))
+    tokens = tokens_of(tmp_path / "tokens", rows_of_lengths([20] * 8) if rows is None else rows)
     section = spec(**{"strategy": LORA, "epochs": 2, "rows_per_step": 4, **settings})
     machine = Machine(100.0, "cpu", disk, workers)
     checkpointing = section.activation_checkpointing == "on"
@@ -120,7 +120,7 @@ def test_states_that_the_disk_has_no_room_for_are_computed_in_every_epoch(base: 
 
 def test_a_term_that_asks_the_untrained_model_once(base: Base, tmp_path: Path, head: int) -> None:
     """16 positions of 2 x 64 + 1 numbers, 4 bytes each, or of 32 states; two terms make logits in every step."""
-    terms = [{"use": "cross_entropy"}, {"use": "teacher_consistency", "weight": 0.1}]
+    terms: list[dict[str, Any]] = [{"use": "cross_entropy"}, {"use": "teacher_consistency", "weight": 0.1}]
     found = predicted(base, tmp_path, objective=terms)
     assert found["parts_minutes"]["teacher"] == minutes(READ + 16 * head)
     assert found["parts_minutes"]["head"] == minutes(2 * 2 * 2 * 16 * head)
@@ -135,7 +135,7 @@ def test_preferences_ask_their_reference_once_and_kto_once_more(base: Base, tmp_
     """4 pairs are 8 rows, 2 a step and epoch: as many as above; DPO and KTO share the pass that both need."""
     rows = rows_of_lengths([20] * 4)
     pairs = [*rows, *(Row(row.id, row.ids, row.trained, "rejected") for row in rows)]
-    phase = {"rows": "pairs", "objective": [{"use": "dpo"}], "rows_per_step": 2}
+    phase: dict[str, Any] = {"rows": "pairs", "objective": [{"use": "dpo"}], "rows_per_step": 2}
     found = predicted(base, tmp_path, pairs, phases=[phase])
     assert found["parts_minutes"]["reference"] == minutes(READ + 16 * head)
     phase["objective"] = [{"use": "dpo"}, {"use": "kto"}]
@@ -233,6 +233,5 @@ def test_workers_on_one_machine_hold_the_model_each_or_share_it(base: Base, tmp_
 
 def test_nothing_to_train_has_an_estimate_all_the_same(base: Base, tmp_path: Path) -> None:
     """G2 says that there is nothing; G0 still judges whether the model fits."""
-    bare = [Row(row.id, row.ids, ()) for row in rows_of_lengths([20] * 2)]
-    found = predicted(base, tmp_path, bare)
+    found = predicted(base, tmp_path, [])
     assert found["minutes"] == 0 and found["memory_gb"] > 0.6

@@ -155,7 +155,7 @@ def test_g0_knows_every_strategy(name: str, tmp_path: Path) -> None:
     base = tiny_base(tmp_path, hidden_size=64, intermediate_size=256)
     section, _ = rules.resolve(spec(strategy={"use": name}), base, 10)
     rows = tokens_of(tmp_path / "tokens", some_rows(10)).file("rows.parquet")
-    predicted = choose_checkpointing(section, None, lambda on: predict(section, base=base, rows=rows, machine=MACHINE))
+    predicted = choose_checkpointing(section, None, lambda _: predict(section, base=base, rows=rows, machine=MACHINE))
     assert sum(predicted["parts_gb"].values()) == pytest.approx(predicted["memory_gb"])
     plain = load_model(Path(base.path)).requires_grad_(False)
     weights = sum(weight.numel() for weight in plain.parameters()) * 4 / 1e9

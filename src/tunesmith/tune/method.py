@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,7 +83,7 @@ def method_work(spec: TuneSpec, shape: Shape, device: Device, *, checkpointing: 
         checkpointing=checkpointing,
         weight_bytes=estimates.packed_bytes(shape, each) if packed else each,
         compute_bytes=each,
-        allocator=0.0 if device == "cuda" else allocator_share(kept, adapter=strategy.beside),
+        malloc=device == "cpu",
         slower=CPU_SLOWER if packed and device == "cpu" else 1.0,
     )
 
@@ -110,9 +109,3 @@ def kept_layers(strategy: Any, layers: int) -> tuple[Kept, ...]:
     whole = len(bands.whole_layers)
     found = (Kept(layers - lowest - whole, known, rank=rank), Kept(whole))
     return tuple(some for some in found if some.layers) or (Kept(0, ()),)
-
-
-def allocator_share(kept: Sequence[Kept], *, adapter: bool) -> float:
-    """What malloc keeps back beside the activations: more where adapters lie on the feed-forward part."""
-    inner = adapter and any(some.rank and {"gate", "up", "down"} & {*some.roles} for some in kept)
-    return estimates.ALLOCATOR_SHARE_INNER if inner else estimates.ALLOCATOR_SHARE
