@@ -205,11 +205,11 @@ def test_work_that_is_no_operation_takes_time_too(smollm2: Shape) -> None:
 
 def test_does_lora_on_a_7b_model_fit_in_24_gb() -> None:
     """Weights 7,615,616,512 x 2 bytes = 15.231 GB; an adapter of 40,370,176 weights (1,441,792 a layer) takes
-    16 bytes each: 0.646; activations 2,048 x (28 x 3,584 + 102,400 x 1.1) x 2 bytes = 0.872; logits
+    16 bytes each: 0.646; activations 2,048 x (28 x 3,584 + 101,888) x 2 bytes = 0.828; logits
     256 x 152,064 x 12 bytes = 0.467; runtime 0.6. Together 17.8 GB: yes. In float32 it does not.
     """
     entry = catalog.lookup("deepseek-r1-distill-qwen-7b")
-    assert adapter_memory_gb(entry) == pytest.approx(17.816, abs=0.002)
+    assert adapter_memory_gb(entry) == pytest.approx(17.773, abs=0.002)
     assert adapter_memory_gb(entry, weight_bytes=4) > 24
     assert adapter_memory_gb(catalog.lookup("deepseek-r1-distill-llama-70b")) > 80
 

@@ -99,12 +99,8 @@ def run(
         save_trained(model, context.out, base_path=base.path)
         points = [point for outcome in outcomes for point in outcome.points]
         files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
-    known = {
-        "strategy": settings["strategy"],
-        "trainable": trainable,
-        "epochs": sum(float(f.spec.epochs) for f in filled),
-    }
-    known |= {"seed": context.seed, "preparing_seconds": preparing, "peak_memory_gb": peak}
+    known = {"strategy": settings["strategy"], "trainable": trainable, "seed": context.seed, "peak_memory_gb": peak}
+    known |= {"epochs": sum(float(f.spec.epochs) for f in filled), "preparing_seconds": preparing}
     made = _checkpoint(outcomes, known, base=base, tokens=tokens)
     _tell_taken(made, tokens.estimate, context)
     return made
