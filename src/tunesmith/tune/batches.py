@@ -107,14 +107,19 @@ def read_rows(
     """
     import pyarrow.parquet as pq
 
-    filters: list[tuple[str, str, Any]] = [("split", "=", split), ("part", "in", list(parts))]
-    if judged is not None:
-        filters.append(("judged", "=", judged))
-    rows = []
-    for line in pq.read_table(path, filters=filters).select(["id", "ids", "trained", "part"]).to_pylist():
-        places = tuple(place for place, trained in enumerate(line["trained"]) if trained and place > 0)
-        if places:
-            rows.append(Row(line["id"], tuple(line["ids"]), places, line["part"]))
+    wanted, rows = frozenset(parts), []
+    with pq.ParquetFile(path) as file:  # not `read_table`: what filters there loads pandas
+        for batch in file.iter_batches(columns=["id", "ids", "trained", "part", "split", "judged"]):
+            column = {name: batch.column(name) for name in batch.schema.names}
+            told = zip(*(column[name].to_pylist() for name in ("split", "part", "judged")), strict=True)
+            for number, (its_split, part, its_judged) in enumerate(told):
+                if its_split != split or part not in wanted or judged not in (None, its_judged):
+                    continue
+                trained = enumerate(column["trained"][number].as_py())
+                places = tuple(place for place, carries in trained if carries and place > 0)
+                if places:
+                    ids = tuple(column["ids"][number].as_py())
+                    rows.append(Row(column["id"][number].as_py(), ids, places, part))
     return rows
 
 
