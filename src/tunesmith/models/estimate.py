@@ -192,8 +192,8 @@ def memory_parts(shape: Shape, work: Work) -> dict[str, float]:
     """What the memory of a run is for, in GB.
 
     weights: parameters x weight_bytes, and 4 bytes for each weight of an adapter.
-    master: what the model's own trained weights take in float32 beyond weight_bytes (mixed precision: Micikevicius et
-    al. 2018, arXiv:1710.03740, section 3.1).
+    master: the model's own trained weights in float32, where products are made with shorter copies of them, which
+    `weights` counts (mixed precision: Micikevicius et al. 2018, arXiv:1710.03740, section 3.1).
     gradients: 4 bytes, optimizer: 8 bytes for each trained weight (Rajbhandari et al. 2020, ZeRO, section 3.1).
     activations: step_tokens x `saved_numbers` of every trained layer x compute_bytes; with checkpointing the input of
     every trained layer (hidden) and what one layer saves. allocator: passing results and malloc's holes, see `HOLES`;
@@ -204,7 +204,7 @@ def memory_parts(shape: Shape, work: Work) -> dict[str, float]:
     a_number = work.step_tokens * work.compute_bytes / GB
     return {
         "weights": (shape.parameters * work.weight_bytes + (MASTER_BYTES * work.trainable if work.adapter else 0)) / GB,
-        "master": own * max(0.0, MASTER_BYTES - work.weight_bytes) / GB,
+        "master": (MASTER_BYTES * own if work.weight_bytes < MASTER_BYTES else 0) / GB,
         "gradients": GRADIENT_BYTES * work.trainable / GB,
         "optimizer": ADAM_BYTES * work.trainable / GB,
         "activations": _saved_in_all(shape, work) * a_number,

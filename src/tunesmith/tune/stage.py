@@ -19,6 +19,7 @@ from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
     from tunesmith.tune.loop import Outcome, Seams
+    from tunesmith.tune.ranks import Ranks
 
 NAME = "tune"
 VERSION = "2"
@@ -48,8 +49,8 @@ def run(
         context: `scratch` keeps step checkpoints and border states, so that a killed run goes on where it was.
 
     Raises:
-        UserError: there is nothing to train on; the strategy does not fit the model; the loss diverges; bf16 is asked
-            for and the hardware does not compute in it.
+        UserError: there is nothing to train on; the strategy does not fit the model; the loss diverges; a row does not
+            fit into memory; bf16 or fp8 is asked for and the hardware does not compute in it.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     from tunesmith.models import hardware
@@ -57,6 +58,7 @@ def run(
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, seams_of
+    from tunesmith.tune.precision import device, dtype_for, settle
     from tunesmith.tune.ranks import here
     from tunesmith.tune.sharding import gather, shard
     from tunesmith.tune.tracking import Run, tracked
@@ -68,15 +70,12 @@ def run(
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
     ranks = here(sharded=spec.parallel == "sharded")
-    with ranks.in_turn():
-        checkpointing = _same_checkpointing(context.scratch / "activation-checkpointing.json", spec, tokens)
-    told = f"activation checkpointing is {checkpointing['value']}: {checkpointing['reason']}"
-    context.events.tell("note", NAME, told, **checkpointing)
-    model = _adapted(filled[0].spec, strategy, base, context.seed, on_cpu=ranks.sharded)
-    if checkpointing["value"] == "on":
+    dtype = dtype_for(spec.precision, device())
+    model = _adapted(filled[0].spec, strategy, base, ranks=ranks, context=context)
+    if _forgetful(spec, tokens, context=context, ranks=ranks):
         _compute_activations_again(model)
     if ranks.sharded:
-        model = shard(model, ranks)
+        model = shard(model, ranks, compute=dtype)
     with ranks.in_turn():
         _same_threads(context.scratch / f"threads-{ranks.world}.json")
     room = Room(model, strategy, base, profile, snapshot, tokens, context, ranks)
@@ -96,6 +95,7 @@ def run(
     peak = ranks.together(hardware.peak_memory_gb())
     gather(model, ranks)
     if ranks.main:
+        settle(model, dtype)
         save_trained(model, context.out, base_path=base.path)
         points = [point for outcome in outcomes for point in outcome.points]
         files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
@@ -106,20 +106,26 @@ def run(
     return made
 
 
-def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int, *, on_cpu: bool = False) -> Any:
-    """The base model on the device (or still on the CPU, to be sharded), with the strategy's weights trained."""
-    import torch
-
+def _adapted(spec: TuneSpec, strategy: Any, base: Base, *, ranks: Ranks, context: Context) -> Any:
+    """The base model on the device (still on the CPU to be sharded), with the strategy's weights trained."""
+    from tunesmith.models import float8, fused
     from tunesmith.models.load import load_model
-    from tunesmith.tune.precision import dtype_for
+    from tunesmith.tune.precision import device, dtype_for, mix
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = dtype_for(spec.precision, device)
-    model = load_model(Path(base.path), dtype=dtype, device="cpu" if on_cpu else device, weights=strategy.weight_format)
+    dtype, place = dtype_for(spec.precision, device()), "cpu" if ranks.sharded else device()
+    model = load_model(Path(base.path), dtype=dtype, device=place, weights=strategy.weight_format)
+    if place == "cuda" and spec.speed.kernels == "auto" and fused.installed():
+        why = fused.fuse(model)
+        context.events.tell("note", NAME, f"Liger's kernels are not used: {why}" if why else "Liger's kernels are used")
     try:
-        return strategy.apply(model.requires_grad_(False), seed=seed)
+        adapted = strategy.apply(model.requires_grad_(False), seed=context.seed)
     except ValueError as error:
         raise UserError(rules.misfit(error)) from None
+    if spec.precision == "fp8":
+        count = float8.convert(adapted)
+        context.events.tell("note", NAME, f"{count} linear layers multiply in 8 bits", layers=count)
+    mix(adapted, dtype, device())
+    return adapted
 
 
 def _compute_activations_again(model: Any) -> None:
@@ -135,15 +141,20 @@ def _compute_activations_again(model: Any) -> None:
         module.training = module.training or getattr(module, "gradient_checkpointing", False)
 
 
-def _same_checkpointing(path: Path, spec: TuneSpec, tokens: Tokens) -> dict[str, str]:
-    """Whether activations are computed again, and why: as this run began, as the file says, or as G0 has chosen."""
-    if path.is_file():
-        return dict(files.read_json(path))
-    choice = {"value": spec.activation_checkpointing, "reason": "the project file says so"}
+def _forgetful(spec: TuneSpec, tokens: Tokens, *, context: Context, ranks: Ranks) -> bool:
+    """Whether activations are computed again: as this run began, as the file says, or as G0 has chosen; it is told."""
+    choice: dict[str, Any] = {"value": spec.activation_checkpointing, "reason": "the project file says so"}
     if spec.activation_checkpointing == "auto":
         choice = tokens.estimate.get("checkpointing") or {"value": "off", "reason": "nothing was estimated"}
-    files.write_json(path, choice)
-    return dict(choice)
+    path = context.scratch / "activation-checkpointing.json"
+    with ranks.in_turn():
+        if path.is_file():
+            choice = files.read_json(path)
+        else:
+            files.write_json(path, choice)
+    told = f"activation checkpointing is {choice['value']}: {choice['reason']}"
+    context.events.tell("note", NAME, told, **choice)
+    return bool(choice["value"] == "on")
 
 
 def _later(phases: list[dict[str, Any]], count: int) -> list[float]:
