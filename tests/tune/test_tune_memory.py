@@ -22,9 +22,9 @@ LAYERED = {"use": "layered", "rank": 16, "alpha": 32, "frozen": 0.5, "adapted": 
 WIDE = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8}
 NARROW = {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 6}
 DEEP = {"hidden_size": 320, "intermediate_size": 640, "num_hidden_layers": 12}
-HEADS = {"num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 1024}
+HEADS: dict[str, Any] = {"num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 1024}
 
-CASES: dict[str, tuple[dict[str, int], dict[str, Any]]] = {
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "full": (NARROW, {"strategy": {"use": "full"}}),
     "lora": (NARROW, {"strategy": LORA}),
     "lora on attention, wide": (WIDE, {"strategy": {**LORA, "roles": "attention"}}),
@@ -43,9 +43,9 @@ QUICK = 4
 """So many of them always; the others are for changes of the formula: `-m slow`."""
 
 
-def measured(tmp_path: Path, size: dict[str, int], settings: dict[str, Any]) -> dict[str, Any]:
+def measured(tmp_path: Path, size: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     small = tiny_model_folder(tmp_path)
-    model = tiny_model_folder(tmp_path, "qwen2", **HEADS, **size)
+    model = tiny_model_folder(tmp_path, "qwen2", **{**HEADS, **size})
     told = {"epochs": 1, "rows_per_step": 8, "tokens_per_micro_batch": 4096, "checkpoint_every": "99 steps"}
     job = {
         "folder": str(tmp_path),
