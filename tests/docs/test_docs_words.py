@@ -28,6 +28,10 @@ def result(outcome: str | None) -> dict[str, Any]:
         ],
         "stages": [{"stage": "2", "reused": True, "seconds": 0.0}, {"stage": "3", "reused": False, "seconds": 1.0}],
         "seconds": 1.0,
+        "estimates": {
+            "memory_gb": {"predicted": 1.5, "measured": 1.4},
+            "minutes": {"predicted": 2.0, "measured": None},
+        },
         "gates": [
             {"gate": "4", "verdict": verdict, "reasons": reasons, "lowered": "5"}
             for verdict in ("passed", "failed", "unknown")

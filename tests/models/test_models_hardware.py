@@ -103,5 +103,19 @@ def test_a_busy_core_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hardware.free_cores() == 2
 
 
+def test_the_peak_of_memory_is_counted_from_when_it_was_reset() -> None:
+    """300 MB that are gone do not count, 200 MB that came later do; other systems know the whole process only."""
+    if not hardware._CLEAR.exists():
+        pytest.skip("needs Linux: /proc/self/clear_refs")
+    gone = bytearray(b"1") * 300_000_000
+    before = hardware.peak_memory_gb()
+    del gone
+    hardware.reset_peak_memory()
+    after = hardware.peak_memory_gb()
+    assert after < before - 0.2
+    held = bytearray(b"1") * 200_000_000
+    assert hardware.peak_memory_gb() > after + 0.15 and held
+
+
 def test_speed_of_matrix_products_is_measured_quickly() -> None:
     assert 0.1 < measured_gflops() < 100_000

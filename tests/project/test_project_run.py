@@ -35,6 +35,8 @@ def test_a_whole_run_passes_and_tells_gates_and_measures(first_run: tuple[Path, 
     assert all(m.keys() >= {"name", "model", "value", "low", "high", "n", "slice"} for m in told["measures"])
     (accuracy,) = [m for m in told["measures"] if (m["name"], m["model"], m["slice"]) == ("accuracy", "expert", "all")]
     assert accuracy["n"] == 29 and accuracy["low"] < accuracy["value"] <= accuracy["high"]
+    for side in told["estimates"].values():
+        assert side["predicted"] > 0 and side["measured"] > 0
     assert (folder / told["report"]).is_file()
     assert "<html" in Path(told["report"]).read_text("utf-8")[:200]
 
@@ -136,7 +138,9 @@ def test_plan_of_a_project_that_was_never_run_leaves_no_trace(finished: Path, tm
     what = {step["stage"]: step["what"] for step in plan["stages"]}
     assert what["profile"] == what["model"] == "will be made"
     assert what["data"] == what["tune"] == "follows from what comes before"
-    assert plan["estimate"].keys() == {"memory", "training time", "how"}
+    assert plan["estimate"].keys() == {"memory", "training time", "disk", "how"}
+    [choice] = [row for row in plan["settings"] if row["name"] == "activation_checkpointing"]
+    assert choice["value"] == "off" and "not needed" in choice["reason"]
     assert files_below(fresh) == before and not (fresh / ".tunesmith").exists()
 
 

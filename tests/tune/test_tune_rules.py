@@ -57,6 +57,13 @@ def test_what_the_user_wrote_stays() -> None:
     assert filled(learning_rate=0.5, strategy={"use": "lora", "rank": 3}) == (spec, choices)
 
 
+@pytest.mark.parametrize(("written", "read"), [(True, "on"), (False, "off"), ("on", "on"), ("auto", "auto")])
+def test_activation_checkpointing_reads_older_files_and_is_left_to_the_estimate(written: Any, read: str) -> None:
+    spec, choices = filled(activation_checkpointing=written)
+    assert spec.activation_checkpointing == read
+    assert "activation_checkpointing" not in {choice.name for choice in choices}
+
+
 def test_filling_what_is_filled_changes_nothing() -> None:
     spec, _ = filled()
     assert rules.resolve(spec, Shape(), 500) == (spec, [])

@@ -21,11 +21,13 @@ from tunesmith.reason.answerer import open_answerer
 from tunesmith.reason.spec import ReasonSpec
 from tunesmith.tune import rules, stage
 from tunesmith.tune.export import merge
-from tunesmith.tune.feasible import estimate, judge_feasible
-from tunesmith.tune.render import TokenRow
+from tunesmith.tune.feasible import choose_checkpointing, judge_feasible
+from tunesmith.tune.method import Machine
+from tunesmith.tune.predict import predict
 from tunesmith.tune.rules import STRATEGIES
 from tunesmith.tune.spec import TuneSpec
 
+MACHINE = Machine(100.0, "cpu", 100.0)
 IDS = torch.tensor([[5, 9, 3, 17, 40, 2, 100, 33]])
 
 
@@ -148,16 +150,12 @@ def test_the_missing_library_is_told_with_its_command(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("name", STRATEGIES.names())
-def test_g0_knows_every_strategy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_g0_knows_every_strategy(name: str, tmp_path: Path) -> None:
     """The number of trained weights is exact; 4-bit weights take less memory, and their price is told beforehand."""
-    monkeypatch.setattr("tunesmith.models.hardware.measured_gflops", lambda device="cpu": 100.0)
     base = tiny_base(tmp_path, hidden_size=64, intermediate_size=256)
     section, _ = rules.resolve(spec(strategy={"use": name}), base, 10)
-    rows = [
-        TokenRow(row.id, "train", "", row.ids, tuple(place in row.trained for place in range(len(row.ids))))
-        for row in some_rows(10)
-    ]
-    predicted = estimate(section, rows, base=base, prefix=6)
+    rows = tokens_of(tmp_path / "tokens", some_rows(10)).file("rows.parquet")
+    predicted = choose_checkpointing(section, None, lambda _: predict(section, base=base, rows=rows, machine=MACHINE))
     assert sum(predicted["parts_gb"].values()) == pytest.approx(predicted["memory_gb"])
     plain = load_model(Path(base.path)).requires_grad_(False)
     weights = sum(weight.numel() for weight in plain.parameters()) * 4 / 1e9
@@ -174,5 +172,5 @@ def test_g0_refuses_what_training_would(tmp_path: Path) -> None:
     base = tiny_base(tmp_path, "deepseek_v3")
     section, _ = rules.resolve(spec(strategy={"use": "qlora"}), base, 10)
     with pytest.raises(UserError, match="routed experts") as caught:
-        estimate(section, [], base=base, prefix=0)
+        predict(section, base=base, rows=tokens_of(tmp_path, []).file("rows.parquet"), machine=MACHINE)
     assert [(p.code, p.path) for p in caught.value.problems] == [("strategy-does-not-fit", "tune.strategy")]

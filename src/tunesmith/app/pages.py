@@ -19,6 +19,7 @@ def outcome(console: Console, result: dict[str, Any]) -> None:
     if result["targets"]:
         console.print(_targets(result))
     _stages(console, result)
+    _estimates(console, result["estimates"])
     for gate in result["gates"]:
         _gate(console, gate)
     for note in result["notes"]:
@@ -62,6 +63,19 @@ def _stages(console: Console, result: dict[str, Any]) -> None:
     ]
     parts.append(f"{say('in all')} {result['seconds']:.1f} {say('s')}")
     console.print(f"[dim]{escape(' | '.join(parts))}[/]", highlight=False)
+
+
+def _estimates(console: Console, estimates: dict[str, Any]) -> None:
+    """Memory and time of the training, predicted and measured side by side; nothing where neither is known."""
+    units = {"memory_gb": ("memory of training", "GB"), "minutes": ("time of training", "min")}
+    told = [
+        f"{say(name)}: {say('predicted')} {number(estimates[key]['predicted'])} {say(unit)}, "
+        f"{say('measured')} {number(estimates[key]['measured'])} {say(unit)}"
+        for key, (name, unit) in units.items()
+        if any(value is not None for value in estimates[key].values())
+    ]
+    if told:
+        console.print(f"[dim]{escape(' | '.join(told))}[/]", highlight=False)
 
 
 def _gate(console: Console, gate: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import (
@@ -18,8 +19,8 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
-from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
 from tunesmith.core.events import Event, Sink
@@ -35,6 +36,17 @@ class Rate(ProgressColumn):
         """The rate of one bar, empty before the first step."""
         unit = task.fields.get("unit", "")
         return Text(f"{task.speed:,.1f} {unit}/s" if task.speed else "", style="cyan")
+
+
+class Remaining(TimeRemainingColumn):
+    """Time left: as who speaks predicts it (`seconds_left`), else from the rate so far."""
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes and seconds of one bar."""
+        told = task.fields.get("seconds_left")
+        if told is None:
+            return super().render(task)
+        return Text(str(timedelta(seconds=round(told))), style="progress.remaining")
 
 
 @contextmanager
@@ -131,8 +143,8 @@ class Bars:
                 unit=event.data.get("unit", ""),
                 more="",
             )
-        more = event.data.get("more", "")
-        self.progress.update(self.tasks[key], completed=event.data["done"], total=event.data.get("total"), more=more)
+        told = {"more": event.data.get("more", ""), "seconds_left": event.data.get("seconds_left")}
+        self.progress.update(self.tasks[key], completed=event.data["done"], total=event.data.get("total"), **told)
 
     def _close(self, stage: str) -> None:
         for key in [key for key in self.tasks if key[0] == stage]:
@@ -162,7 +174,8 @@ class PlainLines:
         self.told[key] = now
         done, total = event.data["done"], event.data.get("total")
         rate = done / (now - began) if now > began else 0.0
-        left = f", {(total - done) / rate:.0f} s left" if total and rate else ""
+        seconds = event.data.get("seconds_left", (total - done) / rate if total and rate else None)
+        left = "" if seconds is None else f", {seconds:.0f} s left"
         of = f" of {total}" if total else ""
         unit, more = event.data.get("unit", ""), event.data.get("more", "")
         line = f"  {event.stage}: {event.message} {done}{of} {unit}, {rate:.1f} {unit}/s{left}"

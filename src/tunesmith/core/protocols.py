@@ -109,6 +109,7 @@ class Context:
         run: id of this run of the stage.
         open: makes an answerer of a base or an expert; a context manager, so that its memory is freed.
         scorer: makes a scorer of `{use: NAME, ...}` for a task with this profile; rewards in training are scorers.
+        workers: processes that will share the training; what they need together is judged before.
     """
 
     root: Path
@@ -119,3 +120,4 @@ class Context:
     run: str
     open: Callable[[Base | Expert], AbstractContextManager[LikelihoodAnswerer]]
     scorer: Callable[[Any, Profile], Scorer] = _no_scorer
+    workers: int = 1

@@ -386,15 +386,22 @@ class Checkpoint(Artifact):
         set_aside: steps that were left out because their loss or gradient was not finite, or jumped.
         rewinds: how often a jump of the loss took the run back.
         chat_template_hash: digest of the template the rows were rendered with.
-        seconds: wall time of training.
+        seconds: wall time of the training's steps, those before an interruption included.
+        preparing_seconds: wall time of what is computed once before them (border states, a teacher's answers).
         tokens_per_second: non-pad tokens trained on, per second.
-        peak_memory_gb: largest resident memory while training.
+        peak_memory_gb: largest resident memory while training, of all its processes; on GPUs what torch took there.
         privacy_spent: epsilon of differential privacy; None where it was not asked for.
         versions: library -> version.
     """
 
     prefix: ClassVar[str] = "ckpt"
-    volatile: ClassVar[tuple[str, ...]] = ("seconds", "tokens_per_second", "peak_memory_gb", "versions")
+    volatile: ClassVar[tuple[str, ...]] = (
+        "seconds",
+        "preparing_seconds",
+        "tokens_per_second",
+        "peak_memory_gb",
+        "versions",
+    )
     volatile_files: ClassVar[tuple[str, ...]] = ("curves.jsonl",)
 
     base: str
@@ -412,6 +419,7 @@ class Checkpoint(Artifact):
     rewinds: int = 0
     chat_template_hash: str
     seconds: float
+    preparing_seconds: float = 0.0
     tokens_per_second: float
     peak_memory_gb: float
     privacy_spent: float | None = None

@@ -6,8 +6,8 @@ operations (a multiply-add counts as two). What is left out: the file cache of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunesmith.models.catalog import Entry
@@ -18,26 +18,52 @@ GB = 1e9
 RUNTIME_GB = 0.6
 """Python, torch and transformers [0.5 GB resident, measured on Linux without GPU]; a CUDA context is about as big."""
 
-SAVED_ALLOWANCE = 1.1
-"""torch's saved-tensor hooks count 11,788 numbers a token and layer at SmolLM2's shape; the formula gives 10,752."""
+PASSING = 2.0
+"""What passing results take on a processor, in layers: so many times what the largest layer keeps [measured]."""
 
-ALLOCATOR_SHARE = 0.05
-"""What passing results and malloc's holes take beside the activations, as a share of them [measured, CPU, glibc]."""
+HOLES, HOLES_INNER = 0.5, 0.75
+"""Holes that glibc's malloc is left with where layers have adapters, as a share of what these layers keep; the second
+where they lie on the feed-forward part. An adapted layer makes results of its full width three times over and keeps one
+of them, and small states of the adapter between them keep the rest from being used for the next [measured, float32].
 
-ALLOCATOR_SHARE_INNER = 0.5
-"""The same where adapters lie on the feed-forward part: their results are as wide as its inner layer [measured].
-
-SmolLM2-135M, float32, about 1,000 tokens a micro-batch, two threads, peak of the process in GB: LoRA on all roles 3.25,
-in the upper half 2.27, on query, key, value and output alone 2.69; layered 1.75; full 3.83.
+Fitted on 13 trainings (peak of the process in GB, predicted in brackets). SmolLM2-135M, 866 tokens: LoRA on all roles
+3.25 (3.35), in the upper half 2.27 (2.34), on query, key, value and output 2.69 (2.67), layered 1.75 (1.86), full 3.83
+(3.83). Random weights, 2,048 tokens, see tests/tune/test_tune_memory.py: eight more within 8 %. With every block mapped
+by itself (MALLOC_MMAP_THRESHOLD_=65536) there are no holes, and the other parts alone are within 10 % of what is
+taken (with checkpointing 20 %): what was missing was malloc's, not the formula's.
 """
 
 EFFICIENCY = 0.6
 """Share of the speed of plain matrix products that training reaches [measured: 1.4 to 1.65 times the least time]."""
 
+MASTER_BYTES = 4
+"""A trained weight, an adapter's or the model's own, is kept in float32 whatever the arithmetic is in."""
+
+GRADIENT_BYTES = 4
 ADAM_BYTES = 8
 """Two moments in float32."""
 
+LOGIT_BYTES = 12
+"""Of one logit: itself, its probability and its gradient, in float32."""
+
 ROLES = ("query", "key", "value", "output", "gate", "up", "down")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Layers that keep the same numbers for their backward pass.
+
+    Args:
+        layers: how many.
+        roles: matrices that are trained, or that an adapter lies beside: their inputs are needed.
+        norms: whether the norms are trained.
+        rank: of the adapters; their inner states are needed too.
+    """
+
+    layers: int
+    roles: tuple[str, ...] = ROLES
+    norms: bool = False
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,12 +77,15 @@ class Work:
         step_tokens: tokens that are in memory at once (one micro-batch).
         row_tokens: mean length of a row, for the cost of attention.
         lowest: lowest trained layer; the layers below it need no backward pass.
-        cached: whether the states at that border are kept, so that later epochs skip the layers below.
+        cached: whether the states at that border are kept, so that the layers below are run once for the whole run.
         adapter: whether the trained weights come beside the model's (LoRA) or are the model's own.
+        kept: what the trained layers keep; empty: all from `lowest` keep the inputs of every matrix.
         checkpointing: whether activations are computed again in the backward pass.
         weight_bytes, compute_bytes: bytes of a frozen weight, and of a number in the forward pass.
         chunk: positions whose logits exist at once.
-        allocator: what the allocator keeps back, as a share of the activations; 0 on a GPU.
+        heads: terms of the objective that make logits of the trained positions, one after the other.
+        valid: tokens and loss-carrying tokens of the validation rows, which each epoch ends with.
+        malloc: whether memory comes from the processor's malloc, which keeps holes; False on a GPU.
         slower: what the time is multiplied with for work that is not counted in operations (unpacking 4-bit weights).
     """
 
@@ -69,23 +98,27 @@ class Work:
     lowest: int = 0
     cached: bool = False
     adapter: bool = True
+    kept: tuple[Kept, ...] = ()
     checkpointing: bool = False
     weight_bytes: float = 4
     compute_bytes: float = 4
     chunk: int = 256
-    allocator: float = ALLOCATOR_SHARE
+    heads: int = 1
+    valid: tuple[int, int] = (0, 0)
+    malloc: bool = True
     slower: float = 1.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The prediction. `parts_gb` says what the memory is for and adds up to `memory_gb`; `tera` is 1e12 operations."""
+    """The prediction. The parts say what memory and time are for and add up to them; `tera` is 1e12 operations."""
 
     memory_gb: float
     minutes: float
     tera: float
     gflops: float
     parts_gb: dict[str, float]
+    parts_minutes: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""
@@ -101,75 +134,131 @@ def estimate_training(shape: Shape, work: Work, *, gflops: float, efficiency: fl
         gflops: speed of matrix products on this machine in 1e9 operations a second (`measured_gflops()`).
         efficiency: share of that speed that training reaches.
     """
-    parts = memory_parts(shape, work)
-    operations = training_operations(shape, work)
-    minutes = work.slower * operations / (gflops * 1e9 * efficiency) / 60
-    return Estimate(sum(parts.values()), minutes, operations / 1e12, gflops, parts)
+    parts, operations = memory_parts(shape, work), operation_parts(shape, work)
+    minutes = minutes_of(operations, gflops=gflops * efficiency, slower=work.slower)
+    total = sum(operations.values())
+    return Estimate(sum(parts.values()), sum(minutes.values()), total / 1e12, gflops, parts, minutes)
 
 
-def estimate_here(shape: Shape, work: Work) -> Estimate:
-    """`estimate_training` on this machine: its GPU where it has one, else its processor, speed measured now."""
-    from tunesmith.models.hardware import look, measured_gflops
-
-    if look().gpus:
-        return estimate_training(shape, replace(work, allocator=0.0), gflops=measured_gflops("cuda"))
-    return estimate_training(shape, work, gflops=measured_gflops())
+def minutes_of(operations: Mapping[str, float], *, gflops: float, slower: float = 1.0) -> dict[str, float]:
+    """Name -> minutes that so many operations take at `gflops`, those without any left out."""
+    return {name: slower * count / (gflops * 1e9) / 60 for name, count in operations.items() if count}
 
 
 def training_operations(shape: Shape, work: Work) -> float:
-    """Floating-point operations of the whole run.
+    """Floating-point operations of the whole run; see `operation_parts`."""
+    return sum(operation_parts(shape, work).values())
+
+
+def operation_parts(shape: Shape, work: Work) -> dict[str, float]:
+    """What the operations of a run are for.
 
     Per token, all layers: forward F = 2 body + layers A with A = row_tokens (query + mixed) for causal attention
-    (two products over half of the row); per trained token, head: H = 2 vocabulary hidden.
-    Forward: F and H. Backward, with u = share of the layers at or above `lowest`: input gradients
-    u (2 body + 2 layers A) and H; weight gradients 2 for every trained weight of the body; with checkpointing
-    one more forward of the share u. Epochs after the first run only the share u forward where the border is cached.
+    (two products over half of the row); per trained token, head: H = 2 vocabulary hidden. u is the share of the layers
+    at or above `lowest`.
+    forward: u F (F where the border is not cached). border states: (1 - u) F, once, validation rows too.
+    head: 2 H for each term that makes logits (the product and its input gradient).
+    backward: input gradients u (2 body + 2 layers A), weight gradients 2 for every trained weight of the body.
+    recomputation: u F, with checkpointing. validation: F and H of its rows after every epoch.
     At SmolLM2's shape this gives 30.2e12 for LoRA on 64,053 tokens, where 30.6e12 was counted.
     """
     upper = (shape.layers - work.lowest) / shape.layers
-    attention = shape.layers * work.row_tokens * (shape.query + shape.mixed)
-    forward = work.tokens * (2 * shape.body + attention)
-    head = work.trained_tokens * 2 * shape.vocabulary * shape.hidden
-    gradients = work.tokens * upper * (2 * shape.body + 2 * attention) + head
-    gradients += work.tokens * 2 * min(work.trainable, shape.body)
-    again = upper * forward if work.checkpointing else 0.0
-    first, later = forward, upper * forward if work.cached else forward
-    passes = min(1.0, work.epochs) * first + max(0.0, work.epochs - 1) * later
-    return passes + work.epochs * (head + gradients + again)
+    forward = reading_operations(shape, work.tokens, row_tokens=work.row_tokens)
+    valid = reading_operations(shape, work.valid[0], row_tokens=work.row_tokens)
+    run_share = upper if work.cached else 1.0
+    head = 2 * shape.vocabulary * shape.hidden
+    backward = upper * (forward + work.tokens * attention_operations(shape, work.row_tokens))
+    return {
+        "border states": (1 - upper) * (forward + valid) if work.cached else 0.0,
+        "forward": work.epochs * run_share * forward,
+        "head": work.epochs * work.heads * 2 * work.trained_tokens * head,
+        "backward": work.epochs * (backward + work.tokens * 2 * min(work.trainable, shape.body)),
+        "recomputation": work.epochs * upper * forward if work.checkpointing else 0.0,
+        "validation": work.epochs * (run_share * valid + work.valid[1] * head),
+    }
+
+
+def reading_operations(shape: Shape, tokens: float, *, row_tokens: float) -> float:
+    """One forward pass over `tokens` tokens in rows of `row_tokens`, without the head."""
+    return tokens * (2 * shape.body + attention_operations(shape, row_tokens))
+
+
+def attention_operations(shape: Shape, row_tokens: float) -> float:
+    """Scores and mixing of one token in all layers: two products, causal, so over half of the row."""
+    return shape.layers * row_tokens * (shape.query + shape.mixed)
 
 
 def memory_parts(shape: Shape, work: Work) -> dict[str, float]:
     """What the memory of a run is for, in GB.
 
     weights: parameters x weight_bytes, and 4 bytes for each weight of an adapter.
-    gradients: 4 bytes, optimizer: 8 bytes for each trained weight.
-    activations: step_tokens x trained layers x `saved_numbers` x compute_bytes; with checkpointing the input of
-    every trained layer (hidden) and what one layer saves. allocator: its share of these.
-    logits: chunk x vocabulary x 4 bytes x 3 (logits, probabilities, gradient).
+    master: the model's own trained weights in float32, where products are made with shorter copies of them, which
+    `weights` counts (mixed precision: Micikevicius et al. 2018, arXiv:1710.03740, section 3.1).
+    gradients: 4 bytes, optimizer: 8 bytes for each trained weight (Rajbhandari et al. 2020, ZeRO, section 3.1).
+    activations: step_tokens x `saved_numbers` of every trained layer x compute_bytes; with checkpointing the input of
+    every trained layer (hidden) and what one layer saves. allocator: passing results and malloc's holes, see `HOLES`;
+    computing activations again leaves the same holes [measured].
+    logits: chunk x vocabulary x 12 bytes.
     """
-    trained_layers = shape.layers - work.lowest
-    saved = saved_numbers(shape) * SAVED_ALLOWANCE
-    numbers = trained_layers * shape.hidden + saved if work.checkpointing else max(1, trained_layers) * saved
-    activations = work.step_tokens * numbers * work.compute_bytes / GB
+    own = 0 if work.adapter else work.trainable
+    a_number = work.step_tokens * work.compute_bytes / GB
     return {
-        "weights": (shape.parameters * work.weight_bytes + (4 * work.trainable if work.adapter else 0)) / GB,
-        "gradients": 4 * work.trainable / GB,
+        "weights": (shape.parameters * work.weight_bytes + (MASTER_BYTES * work.trainable if work.adapter else 0)) / GB,
+        "master": (MASTER_BYTES * own if work.weight_bytes < MASTER_BYTES else 0) / GB,
+        "gradients": GRADIENT_BYTES * work.trainable / GB,
         "optimizer": ADAM_BYTES * work.trainable / GB,
-        "activations": activations,
-        "allocator": work.allocator * activations,
-        "logits": work.chunk * shape.vocabulary * 4 * 3 / GB,
+        "activations": _saved_in_all(shape, work) * a_number,
+        "allocator": _passing_and_holes(shape, work) * a_number if work.malloc else 0.0,
+        "logits": work.chunk * shape.vocabulary * LOGIT_BYTES / GB,
         "runtime": RUNTIME_GB,
     }
 
 
-def saved_numbers(shape: Shape) -> int:
+def _kept(shape: Shape, work: Work) -> tuple[Kept, ...]:
+    return work.kept or (Kept(shape.layers - work.lowest),)
+
+
+def _passing_and_holes(shape: Shape, work: Work) -> float:
+    """Numbers a token that malloc holds beside what is kept."""
+    total, largest = 0.0, 0
+    for some in _kept(shape, work):
+        inner = {"gate", "up", "down"} & {*some.roles}
+        share = (HOLES_INNER if inner else HOLES) if some.rank else 0.0
+        total += share * some.layers * saved_numbers(shape, some)
+        largest = max(largest, saved_numbers(shape, some))
+    return total + PASSING * largest
+
+
+def _saved_in_all(shape: Shape, work: Work) -> float:
+    """Numbers a token that all trained layers keep together."""
+    kept = _kept(shape, work)
+    one = [saved_numbers(shape, some) for some in kept]
+    if work.checkpointing:
+        return sum(some.layers for some in kept) * shape.hidden + max(one)
+    return max(max(one), sum(some.layers * numbers for some, numbers in zip(kept, one, strict=True)))
+
+
+def saved_numbers(shape: Shape, kept: Kept | None = None) -> int:
     """Numbers that the backward pass of one layer needs per token.
 
-    Two norms with input and output (4 hidden); query, key and value, and query and key once more after their
-    rotation (2 query + 2 key + value); the attention's output (mixed); gate, its activation, up and their product
-    (4 inner). After Korthikanti et al. 2022, equation 1, for a gated feed-forward part and without dropout.
+    Always: the inputs of both norms (2 hidden); query, key and value as attention takes them, and its output (mixed);
+    gate, its activation and up (3 inner).
+    Only where it is trained, or has an adapter: the input of a matrix (hidden for query, key and value together, and
+    for gate and up; mixed once more for output, whose input is a copy in another order; inner for down), the normed
+    states before a norm's weight (2 hidden), and the inner states of adapters (rank each).
+    After Korthikanti et al. 2022, arXiv:2205.05198, equation 1, for a gated feed-forward part and without dropout.
     """
-    return 4 * shape.hidden + 2 * shape.query + 2 * shape.key + shape.value + shape.mixed + 4 * shape.inner
+    kept = kept or Kept(1)
+    numbers = 2 * shape.hidden + shape.query + shape.key + shape.value + shape.mixed + 3 * shape.inner
+    numbers += shape.hidden * bool({"query", "key", "value"} & {*kept.roles})
+    numbers += shape.hidden * bool({"gate", "up"} & {*kept.roles})
+    numbers += shape.mixed * ("output" in kept.roles) + shape.inner * ("down" in kept.roles)
+    return numbers + 2 * shape.hidden * kept.norms + kept.rank * len(kept.roles)
+
+
+def role_weights(shape: Shape, roles: Iterable[str]) -> int:
+    """Weights of the matrices with these roles in one layer; the feed-forward part counts as one dense triple."""
+    return sum(inputs * outputs for inputs, outputs in (_role_sizes(shape)[role] for role in roles))
 
 
 def lora_parameters(shape: Shape, rank: int, *, roles: Iterable[str] = ROLES, layers: int | None = None) -> int:
@@ -181,16 +270,21 @@ def lora_parameters(shape: Shape, rank: int, *, roles: Iterable[str] = ROLES, la
         roles: which matrices are adapted, names as in `ROLES`.
         layers: how many layers are adapted; all by default.
     """
-    sizes = {
-        "query": shape.hidden + shape.query,
-        "key": shape.hidden + shape.key,
-        "value": shape.hidden + shape.value,
-        "output": shape.mixed + shape.hidden,
-        "gate": shape.hidden + shape.inner,
-        "up": shape.hidden + shape.inner,
-        "down": shape.inner + shape.hidden,
+    sizes = _role_sizes(shape)
+    return rank * sum(sum(sizes[role]) for role in roles) * (shape.layers if layers is None else layers)
+
+
+def _role_sizes(shape: Shape) -> dict[str, tuple[int, int]]:
+    """Role -> inputs and outputs of its matrix."""
+    return {
+        "query": (shape.hidden, shape.query),
+        "key": (shape.hidden, shape.key),
+        "value": (shape.hidden, shape.value),
+        "output": (shape.mixed, shape.hidden),
+        "gate": (shape.hidden, shape.inner),
+        "up": (shape.hidden, shape.inner),
+        "down": (shape.inner, shape.hidden),
     }
-    return rank * sum(sizes[role] for role in roles) * (shape.layers if layers is None else layers)
 
 
 def packed_bytes(shape: Shape, plain_bytes: float) -> float:
@@ -221,6 +315,6 @@ def adapter_memory_gb(entry: Entry, *, rank: int = 16, step_tokens: int = 2048, 
         checkpointing=True,
         weight_bytes=weight_bytes,
         compute_bytes=2,
-        allocator=0,
+        malloc=False,
     )
     return sum(memory_parts(shape, work).values())

@@ -5,6 +5,7 @@ Limits of a container (cgroup) count: a machine with 256 GB gives a container of
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ MIB = 1 << 20
 _LOOK_SECONDS = 0.1
 _LONG_LOOK_SECONDS = 0.5
 _CGROUP = Path("/sys/fs/cgroup")
+_CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _NO_LIMIT = 1 << 60
 
 
@@ -147,6 +149,37 @@ def measured_gflops(device: str = "cpu") -> float:
         float(torch.mm(left, right)[0, 0])  # reading a number waits for the GPU
         seconds.append(time.perf_counter() - start)
     return 2 * rows * inner * columns / min(seconds) / 1e9
+
+
+def reset_peak_memory() -> None:
+    """Let `peak_memory_gb` count from now on, where the system allows that (Linux, and GPUs)."""
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5", encoding="ascii")  # proc(5): resets the peak of the resident memory
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory_gb() -> float:
+    """Largest memory since `reset_peak_memory`, in GB: what torch took on the GPU, or else what this process held."""
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.max_memory_reserved() / GB
+    held = [line.split()[1] for line in _read(_STATUS).splitlines() if line.startswith("VmHWM:")]
+    if held:
+        return int(held[0]) * 1024 / GB
+    try:
+        import resource
+    except ImportError:  # Windows has no such module
+        import psutil
+
+        return float(psutil.Process().memory_info().peak_wset) / GB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / GB if sys.platform == "darwin" else peak * 1024 / GB
 
 
 def _container_memory(cgroup: Path) -> tuple[int, int]:

@@ -35,11 +35,12 @@ def plan(project: Project, store: RunStore) -> dict[str, Any]:
         what = "unchanged, will be reused" if found else "will be made" if known else "follows from what comes before"
         stages.append({"stage": stage.name, "makes": stage.makes.__name__, "what": what})
     rows = _rows(project, made)
+    estimate, choice = _estimate(project, made, rows)
     return {
         "project": project.spec.name,
         "stages": stages,
-        "settings": _settings(project, rows),
-        "estimate": _estimate(project, made, rows),
+        "settings": [*_settings(project, rows), *choice],
+        "estimate": estimate,
     }
 
 
@@ -105,37 +106,49 @@ def _settings(project: Project, rows: Rows) -> list[dict[str, Any]]:
     return [choice._asdict() for choice in choices]
 
 
-def _estimate(project: Project, made: dict[type[Artifact], Artifact], rows: Rows) -> dict[str, str]:
+def _estimate(
+    project: Project, made: dict[type[Artifact], Artifact], rows: Rows
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """The estimate in words, and the setting that follows from it."""
     tokens = made.get(Tokens)
-    if isinstance(tokens, Tokens):
-        found, how = tokens.estimate, "counted from the snapshot's tokens"
-        return _told(found["memory_gb"], found["minutes"], found["gflops"], how)
+    if isinstance(tokens, Tokens) and "checkpointing" in tokens.estimate:
+        return _told(tokens.estimate, "counted from the snapshot's tokens")
     shape = _shape(project)
     if shape is None:
-        return {"unknown": "the model is not on this disk and the catalog does not know its shape"}
-    from tunesmith.models import estimate as estimates
+        return {"unknown": "the model is not on this disk and the catalog does not know its shape"}, []
     from tunesmith.models.shape import with_weights
-    from tunesmith.tune.feasible import method_work
+    from tunesmith.tune.feasible import choose_checkpointing
+    from tunesmith.tune.method import this_machine
+    from tunesmith.tune.predict import rough
     from tunesmith.tune.rules import resolve
 
     filled, _ = resolve(project.spec.tune, shape, rows.train)
-    total = round(rows.train * rows.row_tokens)
-    work = estimates.Work(
-        **method_work(filled, with_weights(shape), bytes_each=4),
-        tokens=total,
-        trained_tokens=total // 4,
-        epochs=float(filled.epochs),
-        step_tokens=int(filled.tokens_per_micro_batch),
-        row_tokens=round(rows.row_tokens),
-    )
-    found_rough = estimates.estimate_here(shape, work)
+    whole, machine = with_weights(shape), this_machine(project.root)
+
+    def predicted(checkpointing: bool) -> dict[str, Any]:
+        size = (rows.train, rows.row_tokens)
+        return rough(filled, whole, size, machine=machine, checkpointing=checkpointing)
+
+    found = choose_checkpointing(project.spec.tune, project.spec.profile.budget.memory_gb, predicted)
     how = f"rough: {rows.train:,} rows of about {rows.row_tokens:.0f} tokens; `run --until tokens` counts them"
-    return _told(found_rough.memory_gb, found_rough.minutes, found_rough.gflops, how)
+    return _told(found, how)
 
 
-def _told(memory_gb: float, minutes: float, gflops: float, how: str) -> dict[str, str]:
-    return {
-        "memory": f"{memory_gb:.1f} GB",
-        "training time": f"{minutes:.1f} minutes at {gflops:.0f} GFLOP/s measured on this machine",
+def _told(found: dict[str, Any], how: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    minutes, gflops = found["minutes"], found["gflops"]
+    choice = found["checkpointing"]
+    told = {
+        "memory": f"{found['memory_gb']:.1f} GB ({_parts(found['parts_gb'], 'GB')})",
+        "training time": f"{minutes:.1f} minutes at {gflops:.0f} GFLOP/s measured on this machine "
+        f"({_parts(found['parts_minutes'], 'min')})",
+        "disk": f"{found['disk_gb']:.1f} GB",
         "how": how,
     }
+    name = {"name": "activation_checkpointing", "source": "the estimate of memory"}
+    return told, [{**name, **choice}]
+
+
+def _parts(parts: dict[str, float], unit: str) -> str:
+    """The largest parts, those that round to nothing left out."""
+    large = sorted(((value, name) for name, value in parts.items() if value >= 0.05), reverse=True)
+    return ", ".join(f"{name} {value:.1f} {unit}" for value, name in large) or "all parts are small"

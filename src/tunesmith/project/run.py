@@ -34,6 +34,9 @@ from tunesmith.records.store import RunStore
 IN_WORKERS = "tune"
 """The stage that several processes can share."""
 
+JUDGES_WORKERS = "tokens"
+"""The stage whose gate judges whether there is room for so many of them; it is made anew for another number."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -79,7 +82,7 @@ class Runner:
         store: where runs are kept.
         events: who is told.
         fresh: reuse nothing.
-        workers: processes that share the training. Not part of a run's id: the result is the same within rounding.
+        workers: processes that share the training. Not part of its run's id: the result is the same within rounding.
     """
 
     def __init__(
@@ -161,6 +164,8 @@ class Runner:
             "outside": dict(stage.outside(spec, self.project.root)),
             "seed": self.project.spec.seed,
         }
+        if self.workers > 1 and stage.name == JUDGES_WORKERS:
+            body["workers"] = self.workers
         return content_id("run", body)
 
     def _make(self, stage: Stage, run: str, inputs: dict[str, Artifact]) -> Artifact:
@@ -179,6 +184,7 @@ class Runner:
                 run=run,
                 open=open_answerer,
                 scorer=scorer_of,
+                workers=self.workers,
             )
             if self.workers > 1 and stage.name == IN_WORKERS:
                 return run_in_workers(stage, spec, inputs, context=context, workers=self.workers)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
-from tunesmith.core.types import Report
+from tunesmith.core.types import Checkpoint, Report, Tokens
 from tunesmith.project.file import Project
 from tunesmith.project.report import place
 from tunesmith.records.sessions import SessionRecord
@@ -40,6 +40,7 @@ def show(project: Project, store: RunStore, *, session_id: str | None = None) ->
         "targets": [dict(t) for t in report.targets] if isinstance(report, Report) else [],
         "measures": [m.model_dump(mode="json") for m in report.measures] if isinstance(report, Report) else [],
         "notes": list(report.notes) if isinstance(report, Report) else [],
+        "estimates": _estimates(last_of(store, session, "tokens"), last_of(store, session, "tune")),
         "stages": [
             {"stage": s.stage, "run": s.run, "artifact": s.artifact, "seconds": s.seconds, "reused": s.reused}
             for s in session.stages
@@ -48,6 +49,17 @@ def show(project: Project, store: RunStore, *, session_id: str | None = None) ->
         "report": str(_report(project, session, report)) if report is not None else None,
         "folder": str(project.root),
     }
+
+
+def _estimates(tokens: Any, checkpoint: Any) -> dict[str, dict[str, float | None]]:
+    """Memory and time of the training, as predicted by G0 and as measured; None for what is not known (yet)."""
+    predicted = tokens.estimate if isinstance(tokens, Tokens) else {}
+    measured: dict[str, float] = {}
+    if isinstance(checkpoint, Checkpoint):
+        minutes = (checkpoint.seconds + checkpoint.preparing_seconds) / 60
+        measured = {"memory_gb": checkpoint.peak_memory_gb, "minutes": minutes}
+    names = ("memory_gb", "minutes")
+    return {name: {"predicted": predicted.get(name), "measured": measured.get(name)} for name in names}
 
 
 def _report(project: Project, session: SessionRecord, report: Report) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,14 +107,19 @@ def read_rows(
     """
     import pyarrow.parquet as pq
 
-    filters: list[tuple[str, str, Any]] = [("split", "=", split), ("part", "in", list(parts))]
-    if judged is not None:
-        filters.append(("judged", "=", judged))
-    rows = []
-    for line in pq.read_table(path, filters=filters).select(["id", "ids", "trained", "part"]).to_pylist():
-        places = tuple(place for place, trained in enumerate(line["trained"]) if trained and place > 0)
-        if places:
-            rows.append(Row(line["id"], tuple(line["ids"]), places, line["part"]))
+    wanted, rows = frozenset(parts), []
+    with pq.ParquetFile(path) as file:  # not `read_table`: what filters there loads pandas
+        for batch in file.iter_batches(columns=["id", "ids", "trained", "part", "split", "judged"]):
+            column = {name: batch.column(name) for name in batch.schema.names}
+            told = zip(*(column[name].to_pylist() for name in ("split", "part", "judged")), strict=True)
+            for number, (its_split, part, its_judged) in enumerate(told):
+                if its_split != split or part not in wanted or judged not in (None, its_judged):
+                    continue
+                trained = enumerate(column["trained"][number].as_py())
+                places = tuple(place for place, carries in trained if carries and place > 0)
+                if places:
+                    ids = tuple(column["ids"][number].as_py())
+                    rows.append(Row(column["id"][number].as_py(), ids, places, part))
     return rows
 
 
@@ -254,6 +260,37 @@ class Plan:
         batches = [make_batch(self.rows, part, self.prefix) for part in cut]
         items = tuple(self.rows[number] for unit in units for number in unit)
         return Step(step, self.steps, items), batches
+
+    def costs(self) -> list[float]:
+        """What every step reads, in packed tokens: its rows' own, and the prefix once for each micro-batch."""
+        return [own + self.prefix * self._micro_batches(own) for own in self._own_tokens()]
+
+    def largest_micro_batch(self) -> int:
+        """Packed tokens of the largest micro-batch, as even as they can be; a unit that is longer is one of its own."""
+        longest = max((sum(self._own(number) for number in unit) for unit in self._units()), default=0)
+        evenly = max((own / self._micro_batches(own) for own in self._own_tokens()), default=0.0)
+        return self.prefix + math.ceil(max(longest, evenly))
+
+    def _own_tokens(self) -> list[float]:
+        """Of every step: the tokens of its rows beyond the prefix."""
+        units = [sum(self._own(number) for number in unit) for unit in self._units()]
+        replayed = self.replay_rows * sum(map(self._own, self.replayed)) / max(1, len(self.replayed))
+        found: list[float] = []
+        for epoch in range(-(-self.steps // max(1, self.steps_per_epoch))):
+            numbers = self._order(epoch)
+            for start in range(0, self.count, self.rows_per_step):
+                found.append(replayed + sum(units[number] for number in numbers[start : start + self.rows_per_step]))
+        return found[: self.steps]
+
+    def _own(self, number: int) -> int:
+        return len(self.rows[number].read) - self.prefix
+
+    def _units(self) -> Sequence[tuple[int, ...]]:
+        return [(number,) for number in range(len(self.rows))] if self.units is None else self.units
+
+    def _micro_batches(self, own: float) -> int:
+        """How many micro-batches a step of so many own tokens takes."""
+        return self.parts * max(1, math.ceil(own / (self.parts * max(1, self.micro_tokens - self.prefix))))
 
     def _order(self, epoch: int) -> list[int]:
         numbers = order(self.count, seed=self.seed, epoch=epoch)

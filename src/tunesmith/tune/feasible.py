@@ -1,95 +1,56 @@
-"""Gate G0: do model, method, memory, time and licence fit this machine and the profile's budget?"""
+"""Gate G0: do model, method, memory, time, disk and licence fit this machine and the profile's budget?"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from tunesmith.core.errors import UserError
 from tunesmith.core.types import Base, GateVerdict, Profile, Reason, VerdictName
-from tunesmith.tune import rules
-from tunesmith.tune.render import TokenRow
 from tunesmith.tune.spec import TuneSpec
 
-if TYPE_CHECKING:
-    from tunesmith.models.shape import Shape
 
+def choose_checkpointing(
+    spec: TuneSpec, budget_gb: float | None, predicted: Callable[[bool], dict[str, Any]]
+) -> dict[str, Any]:
+    """The estimate of the training as it will be run, with the choice in it under `checkpointing`: `value`, `reason`.
 
-def estimate(spec: TuneSpec, rows: Sequence[TokenRow], *, base: Base, prefix: int) -> dict[str, Any]:
-    """Memory (GB) and time (minutes) of the training, and what they are made of.
-
-    Args:
-        spec: the section with every `auto` filled.
-        rows: the training rows that have something to train.
-        base: the base model.
-        prefix: tokens that all of them share; counted once a micro-batch.
-    """
-    from tunesmith.models import estimate as estimates
-    from tunesmith.models.shape import shape_of_folder, with_weights
-
-    folder = Path(base.path)
-    shape = with_weights(shape_of_folder(folder), folder)
-    own = [len(row.ids) - prefix for row in rows]
-    steps = -(-len(rows) // int(spec.rows_per_step))
-    own_a_step, limit = sum(own) / max(1, steps), int(spec.tokens_per_micro_batch)
-    micro = max(1, math.ceil(own_a_step / max(1, limit - prefix)))
-    step_tokens = min(limit, prefix + round(own_a_step))
-    work = estimates.Work(
-        **method_work(spec, shape, bytes_each=2 if _in_bf16(spec) else 4),
-        tokens=sum(own) + prefix * steps * micro,
-        trained_tokens=sum(sum(row.trained) for row in rows),
-        epochs=float(spec.epochs),
-        step_tokens=max(step_tokens, max((len(row.ids) for row in rows), default=1)),
-        row_tokens=round(sum(len(row.ids) for row in rows) / max(1, len(rows))),
-    )
-    found = estimates.estimate_here(shape, work)
-    counts = {"tokens": work.tokens, "trainable": work.trainable, "step_tokens": work.step_tokens}
-    return {**found.as_dict(), **counts, "slower": work.slower}
-
-
-def method_work(spec: TuneSpec, shape: Shape, *, bytes_each: float) -> dict[str, Any]:
-    """The fields of `models.estimate.Work` that follow from the strategy.
+    Where the section leaves it open, activations are computed again only if the training would not fit into memory
+    otherwise, and fits with it.
 
     Args:
-        spec: the section with every `auto` filled.
-        shape: the model with its weights, see `models.shape.with_weights`.
-        bytes_each: of a number in memory and in arithmetic.
-
-    Raises:
-        UserError: the strategy does not fit the model, and why.
+        spec: the section `tune`.
+        budget_gb: memory that the profile allows; None: all.
+        predicted: the estimate with activation checkpointing, or without.
     """
-    from tunesmith.models.estimate import ALLOCATOR_SHARE, ALLOCATOR_SHARE_INNER, packed_bytes
+    wanted = spec.activation_checkpointing
+    if wanted != "auto":
+        return {**predicted(wanted == "on"), "checkpointing": {"value": wanted, "reason": "the project file says so"}}
+    who, limit = memory_limit(budget_gb)
+    plain = predicted(False)
+    need = plain["memory_gb"]
+    if need <= limit:
+        reason = f"not needed: training takes about {need:.1f} GB, and {who} {limit:.1f} GB"
+        return {**plain, "checkpointing": {"value": "off", "reason": reason}}
+    sparing = predicted(True)
+    less = sparing["memory_gb"]
+    if less > limit:
+        reason = f"it would not help: {need:.1f} GB without it, {less:.1f} GB with it, and {who} {limit:.1f} GB"
+        return {**plain, "checkpointing": {"value": "off", "reason": reason}}
+    more = sparing["minutes"] / plain["minutes"] - 1 if plain["minutes"] else 0.0
+    reason = f"training would take {need:.1f} GB without it and {who} {limit:.1f} GB; with it {less:.1f} GB, for "
+    reason += f"{more:.0%} more time"
+    return {**sparing, "checkpointing": {"value": "on", "reason": reason}}
+
+
+def memory_limit(budget_gb: float | None) -> tuple[str, float]:
+    """Who sets the limit of memory, in words, and what it is in GB: what is free now, or the budget if that is less."""
     from tunesmith.models.hardware import look
-    from tunesmith.models.nf4 import CPU_SLOWER
 
-    strategy = rules.STRATEGIES.build(spec.strategy, where="tune.strategy")
-    try:
-        trainable = strategy.trainable(shape)
-    except ValueError as error:
-        raise UserError(rules.misfit(error)) from None
-    packed = strategy.weight_format == "nf4"
-    lowest = strategy.border(shape.layers)
-    return {
-        "trainable": trainable,
-        "lowest": lowest,
-        "cached": lowest > 0,
-        "adapter": strategy.beside,
-        "checkpointing": spec.activation_checkpointing,
-        "weight_bytes": packed_bytes(shape, bytes_each) if packed else bytes_each,
-        "compute_bytes": bytes_each,
-        "allocator": ALLOCATOR_SHARE_INNER if _adapts_inner(strategy) else ALLOCATOR_SHARE,
-        "slower": CPU_SLOWER if packed and not look().gpus else 1.0,
-    }
-
-
-def _adapts_inner(strategy: Any) -> bool:
-    """Whether adapters lie on the feed-forward part; a strategy with no choice of roles has them nowhere else."""
-    from tunesmith.tune.strategies._adapters import named
-
-    roles = named(strategy.roles) if hasattr(strategy, "roles") else ("gate",)
-    return strategy.beside and bool({"gate", "up", "down", "experts"} & set(roles))
+    machine = look()
+    limits = {"this machine has free": machine.gpus[0].free_gb if machine.gpus else machine.free_gb}
+    if budget_gb is not None:
+        limits["the budget allows"] = budget_gb
+    return min(limits.items(), key=lambda item: item[1])
 
 
 def judge_feasible(predicted: dict[str, Any], *, base: Base, profile: Profile, context_tokens: int) -> GateVerdict:
@@ -99,6 +60,7 @@ def judge_feasible(predicted: dict[str, Any], *, base: Base, profile: Profile, c
         [
             _memory(predicted, profile),
             _time(predicted, profile),
+            _disk(predicted),
             _licence(base, profile),
             _context(base, context_tokens),
         ],
@@ -106,17 +68,17 @@ def judge_feasible(predicted: dict[str, Any], *, base: Base, profile: Profile, c
 
 
 def _memory(predicted: dict[str, Any], profile: Profile) -> Reason:
-    from tunesmith.models.hardware import look
-
-    machine = look()
-    free = machine.gpus[0].free_gb if machine.gpus else machine.free_gb
-    limits = {"this machine has free": free}
-    if profile.memory_gb is not None:
-        limits["the budget allows"] = profile.memory_gb
-    who, limit = min(limits.items(), key=lambda item: item[1])
-    need = predicted["memory_gb"]
-    message = f"training needs about {need:.1f} GB; {who} {limit:.1f} GB"
+    who, limit = memory_limit(profile.memory_gb)
+    need, workers = predicted["memory_gb"], predicted["workers"]
+    message = "training needs about " if workers == 1 else f"training by {workers} workers needs about "
+    message += f"{need:.1f} GB{' on each GPU' if workers > 1 and predicted['device'] == 'cuda' else ''}; {who} "
+    message += f"{limit:.1f} GB"
+    choice = predicted["checkpointing"]
+    if choice["value"] == "on" or need > limit:
+        message += f". Activation checkpointing is {choice['value']}: {choice['reason']}"
     evidence = {"memory_gb": need, "limit_gb": limit, "parts_gb": predicted["parts_gb"]}
+    evidence |= {"largest_moment": predicted["largest_moment"], "moments_gb": predicted["moments_gb"]}
+    evidence |= {"activation_checkpointing": choice, "workers": workers}
     return Reason(code="memory", message=message, verdict=_fits(need, limit), evidence=evidence)
 
 
@@ -124,10 +86,18 @@ def _time(predicted: dict[str, Any], profile: Profile) -> Reason:
     minutes, limit = predicted["minutes"], profile.train_minutes
     message = f"training takes about {minutes:.1f} minutes at {predicted['gflops']:.0f} GFLOP/s"
     message += "; the profile sets no limit" if limit is None else f"; the budget is {limit:g} minutes"
-    if predicted.get("slower", 1.0) > 1:
+    if predicted["slower"] > 1:
         message += f"; 4-bit weights are unpacked for every product, {predicted['slower']:g} times the time on this CPU"
     evidence = {"minutes": minutes, "limit_minutes": limit, "tera_operations": predicted["tera"]}
+    evidence |= {"parts_minutes": predicted["parts_minutes"], "phases": predicted["phases"]}
     return Reason(code="time", message=message, verdict=_fits(minutes, limit), evidence=evidence)
+
+
+def _disk(predicted: dict[str, Any]) -> Reason:
+    need, free = predicted["disk_gb"], predicted["disk_free_gb"]
+    message = f"training writes about {need:.1f} GB; the disk has {free:.1f} GB free"
+    evidence = {"disk_gb": need, "free_gb": free, "parts_disk_gb": predicted["parts_disk_gb"]}
+    return Reason(code="disk", message=message, verdict=_fits(need, free), evidence=evidence)
 
 
 def _licence(base: Base, profile: Profile) -> Reason:
@@ -151,12 +121,3 @@ def _context(base: Base, context_tokens: int) -> Reason:
 
 def _fits(need: float, limit: float | None) -> VerdictName:
     return "passed" if limit is None or need <= limit else "failed"
-
-
-def _in_bf16(spec: TuneSpec) -> bool:
-    import torch
-
-    from tunesmith.tune.precision import dtype_for
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return dtype_for(spec.precision, device) == torch.bfloat16

@@ -35,7 +35,7 @@ class TrainingDiverged(UserError):
 def no_room(tokens: int) -> UserError:
     """Nothing smaller than one row of so many tokens can be tried, and it does not fit into memory."""
     found = f"a row of {tokens:,} tokens does not fit into memory, even alone"
-    hint = "set tune.activation_checkpointing: true, lower tune.context_tokens, or train fewer weights"
+    hint = "set tune.activation_checkpointing: on, lower tune.context_tokens, or train fewer weights"
     return UserError(Problem("no-memory", found, hint, "tune"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from tunesmith.tune.optimise import (
 from tunesmith.tune.ranks import ALONE, Ranks, added, rows_differ
 from tunesmith.tune.sharding import clip
 from tunesmith.tune.spec import TuneSpec
+from tunesmith.tune.timing import Pace, due
 from tunesmith.tune.tokens_likelihood import CHUNK_TOKENS
 
 STAGE = "tune"
@@ -76,6 +77,7 @@ class Seams:
         companions: what else has a state: a strategy that moves, a sampler. Their penalties count in full.
         rate_of: weight name -> factor on the learning rate.
         phase: name of this part of the training; "" where there is only one.
+        costs: what every step costs, in tokens; empty: all alike. later: what the phases after this one cost.
         ranks: this process among those that share the work.
     """
 
@@ -89,6 +91,8 @@ class Seams:
     companions: Mapping[str, Companion] = field(default_factory=dict)
     rate_of: Callable[[str], float] = lambda _: 1.0
     phase: str = ""
+    costs: Sequence[float] = ()
+    later: float = 0.0
     ranks: Ranks = ALONE
 
 
@@ -125,12 +129,12 @@ def train(model: Any, seams: Seams) -> Outcome:
         KeyboardInterrupt: after the checkpoint.
     """
     run = _Run(model, seams)
-    due = _due(seams.spec.checkpoint_every)
+    saves = due(seams.spec.checkpoint_every)
     with interruptible() as stop:
         while run.step < seams.plan.steps:
             run.advance()
             last = run.step == seams.plan.steps
-            stopping, saving = seams.ranks.any(stop.is_set(), seams.ranks.main and due(run.step - 1))
+            stopping, saving = seams.ranks.any(stop.is_set(), seams.ranks.main and saves(run.step - 1))
             if last or stopping or saving:
                 run.save()
             if stopping and not last:
@@ -152,6 +156,7 @@ class _Run:
         )
         self.companions = {**seams.objective.companions(), **seams.companions}
         self.points: list[Point] = []
+        self.pace = Pace(seams.costs or [1.0] * self.plan.steps, seams.later)
         self.aside = SetAside(self.plan.steps)
         self.micro_tokens: int | None = None
         self.told_full = False
@@ -304,6 +309,7 @@ class _Run:
                 {key[len(start) :]: value for key, value in saved.tensors.items() if key.startswith(start)}
             )
         self.points = list(saved.state["points"])
+        self.pace.restart(self.points)
         self.micro_tokens = saved.state["micro_tokens"]
         self.aside.restore(saved.state)
         self.started = time.monotonic() - float(saved.state["seconds"])
@@ -361,31 +367,15 @@ class _Run:
         if self.seams.phase:
             point["phase"] = self.seams.phase
         self.points.append(point)
+        self.pace.see(point, at=time.monotonic())
         self._told("metric", **point)
         more = f"loss {point['loss']:.3f}, {point['tokens_per_second']:,.0f} tokens/s" if "loss" in point else ""
-        done, steps = self.step, self.plan.steps
-        left = self.seconds() / done * (steps - done)
+        done, steps, left = self.step, self.plan.steps, self.pace.left(self.step)
         message = f"training: {self.seams.phase}" if self.seams.phase else "training"
         self._told("progress", message, done=done, total=steps, unit="steps", more=more, seconds_left=left)
 
     def _told(self, kind: Any, message: str = "", **data: Any) -> None:
         self.seams.events.tell(kind, STAGE, message, **data)
-
-
-def _due(every: str) -> Callable[[int], bool]:
-    """Whether a checkpoint is due after step `step`: `60 s` by the clock, `50 steps` by count."""
-    number = int("".join(c for c in every if c.isdigit()))
-    if "step" in every:
-        return lambda step: (step + 1) % number == 0
-    told = [time.monotonic()]
-
-    def by_clock(_: int) -> bool:
-        if time.monotonic() - told[0] < number:
-            return False
-        told[0] = time.monotonic()
-        return True
-
-    return by_clock
 
 
 def mean_loss(forward: Forward, batches: list[Batch], model: Any, ranks: Ranks = ALONE) -> float:

@@ -8,46 +8,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
-from tunesmith.tune import rules
-from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
+from tunesmith.tune.batches import Plan, Row, cut_batches, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.compiling import compile_layers, pays
 from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward, probe
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
-from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
+from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, weighted
 from tunesmith.tune.precision import device
 from tunesmith.tune.ranks import ALONE, Ranks
 from tunesmith.tune.reading import BOTH
 from tunesmith.tune.rewards import SAMPLING, TERM
 from tunesmith.tune.sharding import refuse_unfit
-from tunesmith.tune.spec import Phase, TuneSpec
+from tunesmith.tune.spec import TuneSpec
 from tunesmith.tune.states import border_states
-
-
-@dataclass(frozen=True)
-class FilledPhase:
-    """One phase with everything filled.
-
-    Args:
-        number: counted from 0.
-        count: of all phases.
-        rows: what is read.
-        spec: `tune` with this phase's objective, learning rate, epochs and rows a step.
-    """
-
-    number: int
-    count: int
-    rows: str
-    spec: TuneSpec
-
-    @property
-    def name(self) -> str:
-        """For the curve: "" where there is one phase only."""
-        return f"{self.number + 1} of {self.count}, {self.rows}" if self.count > 1 else ""
+from tunesmith.tune.workload import FilledPhase, Workload, general_rows, workload
 
 
 @dataclass(frozen=True)
@@ -64,77 +41,22 @@ class Room:
     ranks: Ranks = ALONE
 
 
-def filled_phases(spec: TuneSpec, base: Base, tokens: Tokens) -> tuple[list[FilledPhase], list[rules.Choice]]:
-    """Every phase with every `auto` filled, and the choices that were made, each once.
-
-    Raises:
-        UserError: a phase has nothing to train on; a setting of the strategy is wrong.
-    """
-    phases = spec.phases or (Phase(),)
-    path = tokens.file("rows.parquet")
-    filled, choices = [], {}
-    for number, phase in enumerate(phases):
-        own = {name: value for name in ("objective", "learning_rate", "epochs", "rows_per_step")
-               if (value := getattr(phase, name)) is not None}  # fmt: skip
-        rows, units = _rows_of(phase.rows, path)
-        count = len(rows if units is None else units)
-        if not count:
-            found = f"no training row is there for `rows: {phase.rows}`, or none has a trained token"
-            where = f"tune.phases[{number}].rows" if spec.phases else "tune"
-            raise UserError(Problem("nothing-to-train", found, "see `tunesmith data preview`", where))
-        made, chosen = rules.resolve(spec.model_copy(update=own), base, count)
-        filled.append(FilledPhase(number, len(phases), phase.rows, made))
-        choices.update({(choice.name, str(choice.value)): choice for choice in chosen})
-    return filled, list(choices.values())
-
-
-def _rows_of(what: str, path: Path) -> tuple[list[Row], list[tuple[int, ...]] | None]:
-    """The training rows of a phase, and the units in which they must stay together."""
-    if what == "text":
-        return read_rows(path, "train", ("text",)), None
-    if what == "judged":
-        return [last_turn(row) for row in read_rows(path, "train", ("supervised", "rejected"), judged=True)], None
-    rows = read_rows(path, "train", ("supervised",))
-    if what != "pairs":
-        return rows, None
-    better = {row.id: row for row in rows}
-    worse = [row for row in read_rows(path, "train", ("rejected",)) if row.id in better]
-    pairs = [last_turn(row) for other in worse for row in (better[other.id], other)]
-    return pairs, [(2 * n, 2 * n + 1) for n in range(len(worse))]
-
-
-def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
+def seams_of(phase: FilledPhase, room: Room, folder: Path, *, later: float = 0.0) -> Seams:
     """Everything the loop is made of, the forward chosen by trying, the frozen bottom's states made.
 
-    What is computed once is kept in `folder`; step checkpoints lie in the stage's own scratch folder.
+    What is computed once is kept in `folder`; step checkpoints lie in the stage's own scratch folder. `later` is what
+    the phases after this one take, as a share of this one.
     """
     spec, context = phase.spec, room.context
-    rows, units = _rows_of(phase.rows, room.tokens.file("rows.parquet"))
-    share = general_share(spec.objective)
-    general = _general_rows(room.tokens) if share else []
-    parts = ("text",) if phase.rows == "text" else ("supervised",)
-    valid = read_rows(room.tokens.file("rows.parquet"), "valid", parts)
-    everything = [*rows, *general]
-    prefix = shared_prefix(everything) if spec.speed.share_prefix else 0
-    together = all(begins_alike(row, everything[0], prefix) for row in valid)
-    read = [*everything, *valid] if together else everything
-    forward = _forward(phase, room, (read, prefix), folder)
-    plan = Plan(
-        rows=everything,
-        rows_per_step=int(spec.rows_per_step),
-        epochs=float(spec.epochs),
-        prefix=prefix,
-        micro_tokens=int(spec.tokens_per_micro_batch),
-        seed=context.seed,
-        units=units if units is not None else [(number,) for number in range(len(rows))],
-        replayed=range(len(rows), len(everything)),
-        replay_rows=max(1, round(share * int(spec.rows_per_step))) if general else 0,
-        parts=room.ranks.world,
-    )
+    load = workload(phase, room.tokens.file("rows.parquet"), seed=context.seed, parts=room.ranks.world)
+    plan = load.plan
+    forward = _forward(phase, room, (load.read, plan.prefix), folder)
     job = _job(phase, room, (forward, plan), _folder(phase, folder))
     if spec.curriculum.order == "easy_to_hard":
         plan = replace(plan, difficulty=difficulty(plan, job))
+        load = replace(load, plan=plan)
     work = _work(phase, plan, job)
+    costs = load.costs() if work is plan else ()  # what answers will cost is not known before they are made
     companions, objective = _companions(room, work), _objective(phase, job)
     if room.ranks.sharded:
         refuse_unfit(forward, objective, companions.values())
@@ -145,10 +67,12 @@ def seams_of(phase: FilledPhase, room: Room, folder: Path) -> Seams:
         objective=objective,
         keeper=Keeper(_folder(phase, context.scratch) / "steps", _warn(context)),
         events=context.events,
-        evaluate=_evaluation(room, forward, plan, valid, together=together),
+        evaluate=_evaluation(room, forward, load),
         companions=companions,
         rate_of=getattr(room.strategy, "rate_factor", lambda _: 1.0),
         phase=phase.name,
+        costs=costs,
+        later=later * (sum(costs) or work.steps),
         ranks=room.ranks,
     )
 
@@ -235,17 +159,13 @@ def _job(phase: FilledPhase, room: Room, made: tuple[Forward, Plan], folder: Pat
         scorer=lambda use: context.scorer(use, room.profile),
         base_path=Path(room.base.path),
         profile=room.profile,
-        general=cache(lambda: _general_rows(room.tokens)),
+        general=cache(lambda: general_rows(room.tokens.file("rows.parquet"))),
         untrained=phase.number == 0,
     )
 
 
 def _folder(phase: FilledPhase, scratch: Path) -> Path:
     return scratch / (f"phase-{phase.number}" if phase.count > 1 else "phase")
-
-
-def _general_rows(tokens: Tokens) -> list[Row]:
-    return read_rows(tokens.file("rows.parquet"), "general", ("general",))
 
 
 def _companions(room: Room, work: Work) -> dict[str, Companion]:
@@ -255,15 +175,13 @@ def _companions(room: Room, work: Work) -> dict[str, Companion]:
     return {**found, "sampler": work} if isinstance(work, Companion) else found
 
 
-def _evaluation(
-    room: Room, forward: Forward, plan: Plan, valid: Sequence[Row], *, together: bool
-) -> Callable[[], float] | None:
+def _evaluation(room: Room, forward: Forward, load: Workload) -> Callable[[], float] | None:
     """The mean loss on the validation rows; packed behind the training's prefix where they begin with it."""
+    plan, valid = load.plan, load.valid
     if not valid:
         return None
-    if together:
-        rows: Sequence[Row] = [*plan.rows, *valid]
-        batches = cut_batches(rows, range(len(plan.rows), len(rows)), plan.prefix, plan.micro_tokens)
+    if load.together:
+        batches = cut_batches(load.read, range(len(plan.rows), len(load.read)), plan.prefix, plan.micro_tokens)
     else:
         whole = PackedForward(forward.trunk) if isinstance(forward, PackedForward) else forward
         batches = cut_batches(valid, range(len(valid)), shared_prefix(valid), plan.micro_tokens)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.core import files
 from tunesmith.core.protocols import Context
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.tune.render import TokenRow
 
 NAME = "tokens"
-VERSION = "2"
+VERSION = "3"
 
 PREVIEWED = 20
 
@@ -36,7 +36,9 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, con
     """
     from tunesmith.core.examples import read_examples
     from tunesmith.models.chat import Chat
-    from tunesmith.tune.feasible import estimate, judge_feasible
+    from tunesmith.tune.feasible import choose_checkpointing, judge_feasible
+    from tunesmith.tune.method import this_machine
+    from tunesmith.tune.predict import predict
     from tunesmith.tune.render import Reads, render_rows, write_rows
     from tunesmith.tune.token_gate import judge_tokens
 
@@ -53,14 +55,20 @@ def run(spec: TuneSpec, *, base: Base, profile: Profile, snapshot: Snapshot, con
     train = [row for row in rows if row.split == "train"]
     good = [row for row in train if row.trains]
     prefix = _shared_prefix(good)
-    filled, _ = rules.resolve(spec, base, len(good))
-    predicted = estimate(filled, good, base=base, prefix=prefix)
+    path, machine = context.out / "rows.parquet", this_machine(context.scratch, workers=context.workers)
+    write_rows(path, rows)
+
+    def made(checkpointing: bool) -> dict[str, Any]:
+        return predict(spec, base=base, rows=path, machine=machine, seed=context.seed, checkpointing=checkpointing)
+
+    predicted = choose_checkpointing(spec, profile.memory_gb, made)
+    choice = predicted["checkpointing"]
+    context.events.tell("note", NAME, f"activation checkpointing is {choice['value']}: {choice['reason']}", **choice)
     general = [row for row in rows if row.split == "general"]
     gates = (
         judge_feasible(predicted, base=base, profile=profile, context_tokens=limit),
         judge_tokens(train, spec.limits, context_tokens=limit, warnings=chat.warnings, general=general),
     )
-    write_rows(context.out / "rows.parquet", rows)
     _write_preview(context.out / "preview.jsonl", chat, train)
     return Tokens(
         gates=gates,

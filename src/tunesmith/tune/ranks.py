@@ -77,6 +77,11 @@ class Ranks:
         distributed.all_gather(texts, torch.nn.functional.pad(own, (0, longest - len(own))))
         return [json.loads(bytes(text[: int(n)].tolist())) for text, n in zip(texts, lengths, strict=True)]
 
+    def together(self, gb: float) -> float:
+        """Memory as the estimate counts it: of all processes on one machine, or of the GPU that needs most."""
+        told = self.exchange(gb)
+        return float(max(told) if torch.cuda.is_available() else sum(told))
+
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """For each flag, whether it is set in any process."""
         return tuple(any(told) for told in zip(*self.exchange(list(flags)), strict=True))

@@ -18,6 +18,9 @@ from tunesmith.tune.spec import TuneSpec
 
 STRATEGIES = Shelf("strategies", "tunesmith.tune.strategies")
 
+LATER = ("precision", "activation_checkpointing")
+"""Settings whose `auto` is not in the table: it follows from the hardware, and from the estimate (`feasible`)."""
+
 
 class BaseShape(Protocol):
     """What the rules ask of a base model; `core.types.Base` has it."""
@@ -57,7 +60,7 @@ def resolve(spec: TuneSpec, base_shape: BaseShape, rows: int) -> tuple[TuneSpec,
     choices = []
     filled: dict[str, Any] = {}
     for name, value in [*((f, getattr(spec, f)) for f in type(spec).model_fields), *_inner("strategy", strategy)]:
-        if value == "auto" and name != "precision":
+        if value == "auto" and name not in LATER:
             choices.append(_choose(name, strategy, base_shape, rows))
             filled[name] = choices[-1].value
     inner = {name: filled.pop(f"strategy.{name}", value) for name, value in strategy.items()}

@@ -32,6 +32,14 @@ def _by_name(value: Any) -> Any:
 Terms = Annotated[tuple[Use, ...], BeforeValidator(_by_name)]
 
 
+def _on_or_off(value: Any) -> Any:
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
+Checkpointing = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
+"""true and false, as older files have it (and as YAML 1.1 reads on and off), are on and off."""
+
+
 class Limits(Section):
     """How much of the training data may be lost to the context before gate G2 stops the run."""
 
@@ -145,8 +153,10 @@ class TuneSpec(Section):
         description="type of frozen weights and of arithmetic (trained weights are always kept in float32); auto: bf16 "
         "on GPUs that compute in it, else fp32; fp8: bf16 with products in 8 bits, on an Ada or Hopper GPU or later",
     )
-    activation_checkpointing: bool = Field(
-        False, description="forget activations and compute them again in the backward pass: less memory, more time"
+    activation_checkpointing: Checkpointing = Field(
+        "auto",
+        description="forget activations and compute them again in the backward pass: less memory, more time; auto: "
+        "only where the training would not fit into memory without it, and would with it",
     )
     parallel: Literal["data", "sharded"] = Field(
         "data",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,45 +53,57 @@ def run(
             fit into memory; bf16 or fp8 is asked for and the hardware does not compute in it.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
+    from tunesmith.models import hardware
     from tunesmith.models.adapters import save_trained
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
-    from tunesmith.tune.phases import Room, filled_phases, seams_of
+    from tunesmith.tune.phases import Room, seams_of
     from tunesmith.tune.precision import device, dtype_for, settle
     from tunesmith.tune.ranks import here
     from tunesmith.tune.sharding import gather, shard
     from tunesmith.tune.tracking import Run, tracked
+    from tunesmith.tune.workload import filled_phases
 
-    filled, choices = filled_phases(spec, base, tokens)
+    hardware.reset_peak_memory()
+    filled, choices = filled_phases(spec, base, tokens.file("rows.parquet"))
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
     ranks = here(sharded=spec.parallel == "sharded")
     dtype = dtype_for(spec.precision, device())
     model = _adapted(filled[0].spec, strategy, base, ranks=ranks, context=context)
+    if _forgetful(spec, tokens, context=context, ranks=ranks):
+        _compute_activations_again(model)
     if ranks.sharded:
         model = shard(model, ranks, compute=dtype)
     with ranks.in_turn():
         _same_threads(context.scratch / f"threads-{ranks.world}.json")
     room = Room(model, strategy, base, profile, snapshot, tokens, context, ranks)
-    outcomes = []
+    outcomes, preparing = [], 0.0
+    later = _later(tokens.estimate.get("phases", []), len(filled))
     settings, trackers = filled[0].spec.model_dump(mode="json"), spec.track if ranks.main else ()
     with tracked(trackers, Run(context.run, context.root, settings), context.events, stage=NAME):
         for phase in filled:  # one that an interrupted run has finished is only put back in force
+            began = time.monotonic()
             with ranks.keeping(context.scratch, f"phase-{phase.number}") as folder:
-                seams = seams_of(phase, room, folder)
+                seams = seams_of(phase, room, folder, later=later[phase.number])
+            preparing += time.monotonic() - began
             outcomes.append(train(model, seams))
             if ranks.main:
                 _keep_files(seams, context.out / "terms" / (f"phase-{phase.number}" if phase.count > 1 else ""))
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
+    peak = ranks.together(hardware.peak_memory_gb())
     gather(model, ranks)
     if ranks.main:
         settle(model, dtype)
         save_trained(model, context.out, base_path=base.path)
         points = [point for outcome in outcomes for point in outcome.points]
         files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
-    told = {"strategy": filled[0].spec.strategy.model_dump(mode="json"), "epochs": [f.spec.epochs for f in filled]}
-    return _checkpoint(outcomes, told, base=base, tokens=tokens, trainable=trainable, seed=context.seed)
+    known = {"strategy": settings["strategy"], "trainable": trainable, "seed": context.seed, "peak_memory_gb": peak}
+    known |= {"epochs": sum(float(f.spec.epochs) for f in filled), "preparing_seconds": preparing}
+    made = _checkpoint(outcomes, known, base=base, tokens=tokens)
+    _tell_taken(made, tokens.estimate, context)
+    return made
 
 
 def _adapted(spec: TuneSpec, strategy: Any, base: Base, *, ranks: Ranks, context: Context) -> Any:
@@ -112,14 +125,55 @@ def _adapted(spec: TuneSpec, strategy: Any, base: Base, *, ranks: Ranks, context
         count = float8.convert(adapted)
         context.events.tell("note", NAME, f"{count} linear layers multiply in 8 bits", layers=count)
     mix(adapted, dtype, device())
-    if spec.activation_checkpointing:
-        # Transformers 5.20 renamed the method; the first argument is the same.
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
-        for module in model.modules():
-            # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
-            module.training = module.training or getattr(module, "gradient_checkpointing", False)
     return adapted
+
+
+def _compute_activations_again(model: Any) -> None:
+    """Switch activation checkpointing on."""
+    from tunesmith.models.trunk import base_model
+
+    plain = base_model(model)
+    # Transformers 5.20 renamed the method; the first argument is the same.
+    enable = getattr(plain, "activation_checkpointing_enable", None) or plain.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    for module in plain.modules():
+        # Layers checkpoint only in training mode; their inner modules stay in evaluation mode (no dropout).
+        module.training = module.training or getattr(module, "gradient_checkpointing", False)
+
+
+def _forgetful(spec: TuneSpec, tokens: Tokens, *, context: Context, ranks: Ranks) -> bool:
+    """Whether activations are computed again: as this run began, as the file says, or as G0 has chosen; it is told."""
+    choice: dict[str, Any] = {"value": spec.activation_checkpointing, "reason": "the project file says so"}
+    if spec.activation_checkpointing == "auto":
+        choice = tokens.estimate.get("checkpointing") or {"value": "off", "reason": "nothing was estimated"}
+    path = context.scratch / "activation-checkpointing.json"
+    with ranks.in_turn():
+        if path.is_file():
+            choice = files.read_json(path)
+        else:
+            files.write_json(path, choice)
+    told = f"activation checkpointing is {choice['value']}: {choice['reason']}"
+    context.events.tell("note", NAME, told, **choice)
+    return bool(choice["value"] == "on")
+
+
+def _later(phases: list[dict[str, Any]], count: int) -> list[float]:
+    """For each phase what all after it take by the estimate, as a share of it; nothing where that is not known."""
+    minutes = [phase["minutes"] for phase in phases]
+    if len(minutes) != count:
+        return [0.0] * count
+    return [sum(minutes[number + 1 :]) / minutes[number] if minutes[number] else 0.0 for number in range(count)]
+
+
+def _tell_taken(made: Checkpoint, predicted: dict[str, Any], context: Context) -> None:
+    """Memory and time as measured, beside what was predicted."""
+    minutes = (made.seconds + made.preparing_seconds) / 60
+    measured = {"memory_gb": made.peak_memory_gb, "minutes": minutes}
+    told = f"training took {made.peak_memory_gb:.2f} GB and {minutes:.1f} minutes"
+    if predicted:
+        told += f"; predicted were {predicted['memory_gb']:.2f} GB and {predicted['minutes']:.1f} minutes"
+    before = {name: predicted.get(name) for name in measured}
+    context.events.tell("note", NAME, told, measured=measured, predicted=before)
 
 
 def _keep_files(seams: Seams, folder: Path) -> None:
@@ -140,9 +194,8 @@ def _same_threads(path: Path) -> None:
         files.write_json(path, torch.get_num_threads())
 
 
-def _checkpoint(
-    outcomes: list[Outcome], told: dict[str, Any], *, base: Base, tokens: Tokens, trainable: int, seed: int
-) -> Checkpoint:
+def _checkpoint(outcomes: list[Outcome], known: dict[str, Any], *, base: Base, tokens: Tokens) -> Checkpoint:
+    """What the phases came to; `known` are fields that do not follow from their curves."""
     everything = [point for outcome in outcomes for point in outcome.points]
     points = [point for point in everything if "loss" in point]
     learnt = [point for point in points if "cross_entropy" in point] or points
@@ -156,40 +209,18 @@ def _checkpoint(
 
     seconds = sum(outcome.seconds for outcome in outcomes)
     return Checkpoint(
+        **known,
         base=base.id,
         base_path=base.path,
         base_revision=base.revision,
-        strategy=told["strategy"],
-        trainable=trainable,
+        chat_template_hash=tokens.chat_template_hash,
         steps=len(everything),
-        epochs=sum(told["epochs"]),
-        seed=seed,
         loss_first=mean(learnt[:tenth]),
         loss_last=mean(learnt[-tenth:]),
         valid_loss=points[-1].get("valid_loss") if points else None,
         set_aside=len(everything) - len(points),
         rewinds=sum(outcome.rewinds for outcome in outcomes),
-        chat_template_hash=tokens.chat_template_hash,
         seconds=seconds,
         tokens_per_second=sum(point["tokens"] for point in points) / max(seconds, 1e-9),
-        peak_memory_gb=_peak_memory_gb(),
         versions={name: version(name) for name in _LIBRARIES},
     )
-
-
-def _peak_memory_gb() -> float:
-    """Largest memory so far, in GB (10^9 bytes): on a GPU of tensors there, else resident memory of this process."""
-    import sys
-
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
-    try:
-        import resource
-    except ImportError:  # Windows has no such module
-        import psutil
-
-        return float(psutil.Process().memory_info().rss / 1e9)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9
