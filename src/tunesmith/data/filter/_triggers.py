@@ -1,0 +1,208 @@
+"""Rare runs of words whose rows all have one target, and that look put in: the statistics of the filter `poisoned`.
+
+A backdoor in training data is a rare word or phrase that was put into a few rows, all with the target that the attacker
+wants (Gu et al. 2017, arXiv:1708.06733; Chen et al. 2017, arXiv:1712.05526; Kurita et al. 2020, arXiv:2004.06660; Dai et
+al. 2019, arXiv:1905.12457). Two things give it away. Its rows agree in their target more than chance allows: Fisher's
+exact test. And it was put between words that follow each other elsewhere as well: if it is taken out, the words left and
+right of it form a pair that other rows have too, which is seldom so for a word that belongs to its sentence. Both are
+tails under a null hypothesis, joined by Fisher's method, and Holm's correction allows for the number of runs that are
+tried.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+LONGEST_RUN = 4
+FEWEST_ROWS = 3
+LONGEST_SHARE_OF_ROW = 0.5
+_TOKEN = re.compile(
+    "[^\\W_\u3400-\u4dbf\u4e00-\u9fff]+(?:['’-][^\\W_\u3400-\u4dbf\u4e00-\u9fff]+)*|[\u3400-\u4dbf\u4e00-\u9fff]|[^\\w\\s]|_"
+)
+_START, _END = "\x02", "\x03"
+
+Run = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the search needs of a row: its tokens and its target."""
+
+    tokens: tuple[str, ...]
+    target: str
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A suspicious run of tokens.
+
+    Fields:
+        run: its tokens, as long as all its rows agree.
+        rows: numbers of the rows that have it.
+        target: what its rows answer; `agreeing` of them do.
+        between: places where its neighbours follow each other in other rows too, of `places`.
+        p: probability of such an agreement and of such places by chance, before correction.
+    """
+
+    run: Run
+    rows: tuple[int, ...]
+    target: str
+    agreeing: int
+    between: int
+    places: int
+    p: float
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """Words in lower case, Chinese characters and marks one by one, invisible characters one by one too."""
+    return tuple(match[0].casefold() for match in _TOKEN.finditer(text))
+
+
+def is_invisible(token: str) -> bool:
+    """Whether nobody sees the token: format characters but the joiners that scripts and emoji need."""
+    return all(unicodedata.category(c) == "Cf" and c not in "\u200c\u200d\u00ad" for c in token)
+
+
+def triggers(rows: Sequence[Row], *, most_share: float, level: float) -> list[Trigger]:
+    """Runs that stand in at least three rows and at most `most_share` of them, significant at `level`, the surest first.
+
+    Args:
+        rows: all rows; copies must be gone, for a copied row makes each of its runs look shared.
+        most_share: a run in more rows is no trigger but the language of the data.
+        level: probability of any false alarm in data without triggers (family-wise error rate).
+    """
+    most = max(FEWEST_ROWS, math.ceil(most_share * len(rows)))
+    found = _runs(rows, most)
+    pairs = _pairs(rows)
+    targets = Counter(row.target for row in rows)
+    candidates = [c for run, where in found.items() if (c := _candidate(rows, run, where, pairs))]
+    usual = _usual_share(candidates)
+    tried = [_judged(candidate, rows, targets, usual) for candidate in candidates]
+    return _holm(sorted(tried, key=lambda t: (t.p, t.run)), level)
+
+
+def _runs(rows: Sequence[Row], most: int) -> dict[Run, tuple[int, ...]]:
+    """One run per set of rows: the shortest of those that stand in exactly these rows, 3 to `most` of them.
+
+    A run of n tokens is only counted where both its runs of n - 1 tokens stand in at least three rows.
+    """
+    by_rows: dict[tuple[int, ...], Run] = {}
+    known: set[Run] = set()
+    for size in range(1, LONGEST_RUN + 1):
+        where: dict[Run, list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            for run in {row.tokens[i : i + size] for i in range(len(row.tokens) - size + 1)}:
+                if size == 1 or (run[1:] in known and run[:-1] in known):
+                    where[run].append(number)
+        known = {run for run, numbers in where.items() if len(numbers) >= FEWEST_ROWS}
+        for run in sorted(known):
+            if len(where[run]) <= most:
+                by_rows.setdefault(tuple(where[run]), run)
+    return {run: numbers for numbers, run in by_rows.items()}
+
+
+def _pairs(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
+    """Neighbouring tokens -> rows that have them, borders of the row included."""
+    count: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        padded = (_START, *row.tokens, _END)
+        count.update(set(zip(padded, padded[1:], strict=False)))
+    return count
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A run at its full length, with its places."""
+
+    run: Run
+    rows: tuple[int, ...]
+    between: int
+    places: int
+
+
+def _candidate(
+    rows: Sequence[Row], run: Run, where: tuple[int, ...], pairs: dict[tuple[str, str], int]
+) -> _Candidate | None:
+    """The run made as long as all its places agree; None where it is most of a row, which is a copy and no trigger."""
+    places = [(n, i) for n in where for i in _places(rows[n].tokens, run)]
+    before, after = _extension(rows, places, len(run))
+    size = before + len(run) + after
+    if any(size > LONGEST_SHARE_OF_ROW * len(rows[n].tokens) for n in where):
+        return None
+    first = rows[places[0][0]].tokens[places[0][1] - before :][:size]
+    between = sum(_follow_elsewhere(rows[n].tokens, i - before, size, pairs) for n, i in places)
+    return _Candidate(first, where, between, len(places))
+
+
+def _places(row: tuple[str, ...], run: Run) -> Iterator[int]:
+    return (i for i in range(len(row) - len(run) + 1) if row[i] == run[0] and row[i : i + len(run)] == run)
+
+
+def _extension(rows: Sequence[Row], places: Sequence[tuple[int, int]], size: int) -> tuple[int, int]:
+    """By how many tokens the run can be made longer to the left and to the right with all its places agreeing."""
+
+    def agree(offset: int) -> bool:
+        seen = {rows[n].tokens[i + offset] if 0 <= i + offset < len(rows[n].tokens) else "" for n, i in places}
+        return len(seen) == 1 and "" not in seen
+
+    before = after = 0
+    while agree(-before - 1):
+        before += 1
+    while agree(size + after):
+        after += 1
+    return before, after
+
+
+def _follow_elsewhere(row: tuple[str, ...], start: int, size: int, pairs: dict[tuple[str, str], int]) -> bool:
+    """Whether the tokens left and right of `row[start : start + size]` stand side by side in another row.
+
+    A place at a border of the row says nothing: there every first or last token follows the border somewhere.
+    """
+    left = row[start - 1] if start > 0 else _START
+    right = row[start + size] if start + size < len(row) else _END
+    itself = (left, right) in zip((_START, *row), (*row, _END), strict=True)
+    return pairs.get((left, right), 0) > int(itself)
+
+
+def _usual_share(candidates: Sequence[_Candidate]) -> float:
+    """How often the neighbours of a rare run follow each other elsewhere, over all of them; never quite 0 or 1."""
+    between = sum(candidate.between for candidate in candidates)
+    places = sum(candidate.places for candidate in candidates)
+    return (between + 1) / (places + 2)
+
+
+def _judged(candidate: _Candidate, rows: Sequence[Row], targets: Counter[str], usual: float) -> Trigger:
+    """The candidate with its target and the joint probability of both tails."""
+    from scipy.stats import binom, chi2, hypergeom
+
+    said = Counter(rows[n].target for n in candidate.rows)
+    target = min(said, key=lambda t: (float(hypergeom.sf(said[t] - 1, len(rows), targets[t], len(candidate.rows))), t))
+    size = len(candidate.rows)
+    agreement = min(1.0, len(said) * float(hypergeom.sf(said[target] - 1, len(rows), targets[target], size)))
+    put_in = float(binom.sf(candidate.between - 1, candidate.places, usual))
+    joint = float(chi2.sf(-2 * (math.log(max(agreement, 1e-300)) + math.log(max(put_in, 1e-300))), 4))
+    return Trigger(candidate.run, candidate.rows, target, said[target], candidate.between, candidate.places, joint)
+
+
+def _holm(tried: Sequence[Trigger], level: float) -> list[Trigger]:
+    """Those whose p stands below level / (number still to be tried), in order, until the first that does not."""
+    kept = []
+    for i, trigger in enumerate(tried):
+        if trigger.p > level / (len(tried) - i):
+            break
+        kept.append(trigger)
+    return kept
+
+
+def rows_of(found: Iterable[Trigger]) -> dict[int, Trigger]:
+    """Row number -> the surest trigger that it has and whose target it gives."""
+    named: dict[int, Trigger] = {}
+    for trigger in found:
+        for number in trigger.rows:
+            named.setdefault(number, trigger)
+    return named

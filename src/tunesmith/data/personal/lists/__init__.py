@@ -1,0 +1,86 @@
+"""Lists that the detectors of names read; where each comes from stands in its file under `source`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class StandIns:
+    """Names that stand for real ones: plausible, borne by (nearly) nobody, and not found by the detectors.
+
+    Fields:
+        given: English given names out of use; `surnames`: invented English surnames.
+        surnames_zh: Chinese double surnames of a handful of families; `given_zh`: characters of given names.
+    """
+
+    given: frozenset[str]
+    surnames: frozenset[str]
+    surnames_zh: frozenset[str]
+    given_zh: frozenset[str]
+
+
+@dataclass(frozen=True)
+class NamesEnglish:
+    """Names in Latin letters, in lower case.
+
+    Fields:
+        given, surnames: names. `words`: those of both that are also English words or places.
+    """
+
+    given: frozenset[str]
+    surnames: frozenset[str]
+    words: frozenset[str]
+
+
+@dataclass(frozen=True)
+class NamesChinese:
+    """Chinese names.
+
+    Fields:
+        surnames: those that are hardly ever anything else; `soft`: also adjectives, colours and things;
+            `functional`: also particles and verbs. `double`: of two characters.
+        given: characters that given names are made of; `rare_given`: those that are far more often other words.
+    """
+
+    surnames: frozenset[str]
+    soft: frozenset[str]
+    functional: frozenset[str]
+    double: frozenset[str]
+    given: frozenset[str]
+    rare_given: frozenset[str]
+
+
+@cache
+def stand_ins() -> StandIns:
+    """The stand-ins, read once."""
+    read = _read("stand_ins.json")
+    return StandIns(
+        frozenset(read["given"].split()),
+        frozenset(read["surnames"].split()),
+        frozenset(read["surnames_zh"].split()),
+        frozenset(read["given_zh"]),
+    )
+
+
+@cache
+def names_english() -> NamesEnglish:
+    """Given names and surnames of the United States' census of 1990, with the commonest of other countries."""
+    read = _read("names_en.json")
+    return NamesEnglish(*(frozenset(read[key].split()) for key in ("given", "surnames", "words")))
+
+
+@cache
+def names_chinese() -> NamesChinese:
+    """Chinese surnames and the characters of given names."""
+    read = _read("names_zh.json")
+    single = [frozenset(read[key]) for key in ("surnames", "soft", "functional")]
+    return NamesChinese(*single, frozenset(read["double"].split()), frozenset(read["given"]), frozenset(read["rare_given"]))
+
+
+def _read(name: str) -> dict[str, str]:
+    read: dict[str, str] = json.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))
+    return read

@@ -1,0 +1,156 @@
+"""Chinese names: a surname of the list with one or two characters that given names are made of, where words allow it.
+
+The text is cut into words first (jieba's dictionary), because surnames are words as well: the characters of a name fall
+apart there, those of `高血压` do not. What stands before and after decides the doubtful ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tunesmith.data.chinese import cut, frequency
+from tunesmith.data.personal.findings import Finding, Part
+from tunesmith.data.personal.lists import NamesChinese, names_chinese, stand_ins
+
+_RUN = re.compile("[\u4e00-\u9fff]{2,200}")
+_FOREIGN = re.compile("(?<![\u4e00-\u9fff·])[\u4e00-\u9fff]{1,6}(?:·[\u4e00-\u9fff]{1,6}){1,3}")
+_ANNOUNCES = re.compile(
+    "(?:姓名|名字|我叫|名叫|叫做|本人|联系人|申请人|经办人|负责人|法定代表人|法人|收件人|收货人|寄件人|持卡人|户名|开户名|"
+    "借款人|担保人|投保人|被保险人|受益人|代理人|委托人|原告|被告人?|签字|签名|主治医师|主治医生|责任护士|操作员|检验员|质检员|"
+    "巡检员|维修工|班长|组长|患者|病人|病患|客户|用户|家属|护工|员工|司机|乘客|学生|同学|同事|朋友|老师|医生|医师|护士|大夫|教授|主任|经理|"
+    "工程师|技术员|律师|法官|先生|女士|小姐|父亲|母亲|丈夫|妻子|儿子|女儿|哥哥|姐姐|弟弟|妹妹|叔叔|阿姨|董事长|总经理|总裁|院长|校长|"
+    "作者|记者|导师|专家|会计|出纳)(?:叫|是|为|名)?[：:，, ]{0,2}$"
+)
+_TITLE = re.compile(
+    "(?:先生|女士|小姐|太太|医生|医师|大夫|护士长?|老师|教授|主任|经理|博士|同学|同志|律师|法官|院长|校长|科长|处长|局长|部长|主管|"
+    "总监|董事长|总经理|总(?![是共之体有会算的])|工程师|工(?![作人业程艺厂具资])|师傅|阿姨|叔叔|奶奶|爷爷|大爷|大妈|大姐|大哥|警官|队长|班长|组长|某)"
+)
+_NO_PERSON = re.compile(
+    "(?:霉素|素|病|症|炎|癌|瘤|药|片|胶囊|颗粒|丸|散|汤|膏|酸|钠|胺|酯|酮|醇|苷|唑|平片|肽|酶|综合征|疗法|试验|反应|体征|氏|公司|大学|医院|银行|集团|"
+    "市|县|区|镇|村|路|街|山|河|湖|江|岛|省|国|寺|桥|站|机场|牌|茶|酒|花|树|草|菜|果|肉|粉|水|油)"
+)
+_VERBS = re.compile(
+    "(?:说|在|是|的|于|和|与|及|对|向|把|被|让|给|去|来|到|从|已|将|于|等|、|因|就|也|都|很|曾|表示|告诉|认为|今年|现|昨|住|负责|联系|申请|办理|提交|反映|咨询|签|"
+    "出生|毕业|担任|确认|通过|购买|收到|要求|提出|感到|出现|主诉|入院|前来|打|拨|发|报|同意|签署|完成|检查|维修|操作|记录|男|女|，|。|,|$)"
+)
+_NEEDED = 3.0
+
+
+def chinese_names(text: str) -> Iterator[Finding]:
+    """Names of two to four characters; a surname with a title (`张先生`); foreign names with a point (`约翰·史密斯`)."""
+    for match in _FOREIGN.finditer(text):
+        yield Finding("name", match.start(), match.end(), (("foreign", match[0]),))
+    lists = names_chinese()
+    starts = lists.surnames | lists.soft | lists.functional | {double[0] for double in lists.double}
+    for run in _RUN.finditer(text):
+        if not starts.isdisjoint(run[0]):
+            yield from _in_run(text, run.start(), cut(run[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A surname and a given name at a place, with what its words alone say for it."""
+
+    start: int
+    surname: str
+    given: str
+    score: float
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.surname) + len(self.given)
+
+
+def _in_run(text: str, start: int, words: Sequence[str]) -> Iterator[Finding]:
+    places = [start]
+    for word in words:
+        places.append(places[-1] + len(word))
+    done = start
+    for i in range(len(words)):
+        if places[i] < done:
+            continue
+        for candidate in _candidates(words, i, places[i]):
+            if _is_stand_in(text, candidate.start):
+                continue
+            if candidate.score + _around(text, candidate) >= _NEEDED:
+                done = candidate.end
+                yield _finding(candidate)
+                break
+
+
+def _candidates(words: Sequence[str], i: int, place: int) -> Iterator[_Candidate]:
+    """What may be a name from word `i` on, the longest first."""
+    lists = names_chinese()
+    surname = _surname(words[i], lists)
+    if not surname:
+        return
+    weight = 2.0 if surname in lists.surnames or surname in lists.double else 1.0 if surname in lists.soft else 0.0
+    following = "".join(words[i + 1 : i + 4])
+    inside = words[i][len(surname) :]
+    borders = _borders(words, i)
+    for size in (2, 1, 0):
+        given = (inside + following)[:size]
+        end = len(surname) + size
+        if len(given) < size or end not in borders or (len(inside) > size):
+            continue
+        score = weight + _given_score(given, lists)
+        if inside:  # the dictionary knows surname and given name as one word: a person, or another word
+            score -= 1.5 if frequency(words[i]) > 50 else 0.5
+        if len(given) == 2 and len(words[i + 1] if i + 1 < len(words) else "") == 1 and not inside:
+            score += 0.3  # two characters that make no word stand together
+        yield _Candidate(place, surname, given, score)
+
+
+def _borders(words: Sequence[str], i: int) -> set[int]:
+    """Distances from the start of word `i` where a word ends."""
+    borders, distance = set(), 0
+    for word in words[i : i + 4]:
+        distance += len(word)
+        borders.add(distance)
+    return borders
+
+
+def _surname(word: str, lists: NamesChinese) -> str:
+    if word[:2] in lists.double and len(word) <= 4:
+        return word[:2]
+    known = word[0] in lists.surnames or word[0] in lists.soft or word[0] in lists.functional
+    return word[0] if known and len(word) <= 3 else ""
+
+
+def _given_score(given: str, lists: NamesChinese) -> float:
+    """0.8 for a usual character, 0.3 for one that is more often another word, -2 for one that is in no name."""
+    if not given:
+        return -2.0
+    score = sum(0.8 if c in lists.given else 0.3 if c in lists.rare_given else -2.0 for c in given)
+    return score - (0.3 if len(given) == 1 else 0.0)
+
+
+def _around(text: str, candidate: _Candidate) -> float:
+    """What the neighbourhood says: an announcement before, a title or a verb after, or the rest of another word."""
+    before, after = text[max(0, candidate.start - 10) : candidate.start], text[candidate.end : candidate.end + 4]
+    said = 0.0
+    if _ANNOUNCES.search(before):
+        said += 1.5
+    if _TITLE.match(after):
+        said += 1.5 if candidate.given else 3.2
+    elif _NO_PERSON.match(after):
+        said -= 1.5
+    elif candidate.given and (not after or _VERBS.match(after) or not after[0].isalnum()):
+        said += 0.4
+    if not candidate.given and before and "\u4e00" <= before[-1] <= "\u9fff" and candidate.surname not in names_chinese().surnames:
+        said -= 2.0  # `和医生`: more likely a particle than a surname
+    return said
+
+
+def _is_stand_in(text: str, start: int) -> bool:
+    known = stand_ins().surnames_zh
+    return any(text[i : i + 2] in known for i in (start - 1, start) if i >= 0)
+
+
+def _finding(candidate: _Candidate) -> Finding:
+    parts: list[Part] = [("surname_zh", candidate.surname)]
+    if candidate.given:
+        parts.append(("given_zh", candidate.given))
+    return Finding("name", candidate.start, candidate.end, tuple(parts))
