@@ -32,7 +32,7 @@ def frequency(word: str) -> int:
 
 @cache
 def _tokenizer() -> Any:
-    """jieba's tokenizer, its dictionary read as text.
+    """The tokenizer of jieba, its dictionary read as text.
 
     jieba itself would read a marshalled copy from the folder for temporary files, which anybody can write to.
     """

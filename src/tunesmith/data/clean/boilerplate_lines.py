@@ -11,10 +11,13 @@ _LINE = re.compile(
     r"(?:we|this (?:web)?site|our (?:web)?site|by (?:using|continuing)[^.\n]{0,60})[^.\n]{0,80}\bcookies?\b[^\n]{0,120}"
     r"|(?:accept|reject|manage|allow) (?:all )?cookies?(?: settings)?"
     r"|(?:privacy|cookie) (?:policy|notice|settings|preferences)|terms (?:of (?:use|service)|and conditions)"
-    r"|skip to (?:main )?(?:content|navigation)|(?:back|go|return) to (?:the )?top|toggle navigation|main menu|breadcrumbs?"
+    r"|skip to (?:main )?(?:content|navigation)|(?:back|go|return) to (?:the )?top"
+    r"|toggle navigation|main menu|breadcrumbs?"
     r"|(?:share|follow us|like us) on (?:facebook|twitter|x|linkedin|instagram|whatsapp)[^\n]{0,40}"
-    r"|(?:sign|log) ?(?:in|up|out)(?: (?:or|/|\|) (?:register|sign up|log in))?|register now|subscribe(?: now| to our newsletter)?"
-    r"|(?:read|learn|show|load) (?:more|less)|click here(?: to [^.\n]{0,40})?|print this page|advertisement|sponsored(?: content)?"
+    r"|(?:sign|log) ?(?:in|up|out)(?: (?:or|/|\|) (?:register|sign up|log in))?"
+    r"|register now|subscribe(?: now| to our newsletter)?"
+    r"|(?:read|learn|show|load) (?:more|less)|click here(?: to [^.\n]{0,40})?"
+    r"|print this page|advertisement|sponsored(?: content)?"
     r"|(?:copyright )?(?:©|\(c\)) ?(?:copyright )?[12][0-9]{3}[^\n]{0,100}|all rights reserved\.?"
     r"|please enable javascript[^\n]{0,80}|javascript (?:is|must be) [^\n]{0,80}"
     r"|(?:首页|主页|关于我们|联系我们|网站地图|加入收藏|设为首页|返回顶部|上一篇|下一篇|登录|注册|免费注册|忘记密码|阅读全文|查看更多|点击查看更多|分享到[^\n]{0,30})"
@@ -23,7 +26,8 @@ _LINE = re.compile(
     re.IGNORECASE,
 )
 _MENU = re.compile(
-    r"(?:首页|主页|关于我们|联系我们|登录|注册|Home|About(?: us)?|Contact(?: us)?|Login|Register|FAQ|News|Blog)", re.IGNORECASE
+    r"(?:首页|主页|关于我们|联系我们|登录|注册|Home|About(?: us)?|Contact(?: us)?|Login|Register|FAQ|News|Blog)",
+    re.IGNORECASE,
 )
 _SEPARATORS = re.compile(r"\s*(?:[|>»·•/]|\s{2,}|\t)\s*")
 
@@ -33,8 +37,9 @@ class BoilerplateLines:
     """Takes out lines of web pages that say nothing of their own: cookies, navigation, sharing, copyright.
 
     A line goes if the whole of it is such a phrase (English and Chinese), or a menu: at least three entries between
-    separators, two of which are usual ones (`Home | About us | Contact`). Lines of more than 200 characters stay, and so
-    does a text that has nothing but such lines. Lines that repeat over a source's documents: see the filter `boilerplate`.
+    separators, two of which are usual ones (`Home | About us | Contact`). Lines of more than 200 characters stay, and
+    so does a text that has nothing but such lines. Lines that repeat over a source's documents: see the filter
+    `boilerplate`.
     """
 
     def clean(self, text: str) -> str:

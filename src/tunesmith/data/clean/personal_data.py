@@ -21,8 +21,8 @@ class PersonalData:
     """Personal data becomes a mask (`[EMAIL]`) or a consistent stand-in, in English and Chinese.
 
     Found are e-mail, telephone, Chinese resident identity, social security, IBAN, bank card, IP address, passport and
-    number plate where named, names of people and, coarsely, postal addresses; fullwidth digits, separators and invisible
-    characters do not hide them. To drop such rows instead, use the filter `personal_data`.
+    number plate where named, names of people and, coarsely, postal addresses; fullwidth digits, separators and
+    invisible characters do not hide them. To drop such rows instead, use the filter `personal_data`.
 
     With `pseudonymise` the same person, number or address gets the same stand-in in every row of every run that has the
     same secret; nobody can come back from it without the secret. Stand-ins are plausible, but no one's: numbers from

@@ -1,6 +1,7 @@
 """What quality rules look at: the documents of a row, their words, lines and sentences.
 
-Words of languages with spaces are what stands between white space, as in the papers; Chinese is cut by jieba's dictionary.
+Words of languages with spaces are what stands between white space, as in the papers; Chinese is cut by jieba's
+dictionary.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def documents(example: Example) -> list[str]:
 
 
 def said(example: Example) -> list[str]:
-    """Every text that people wrote in a row: contents and reasoning of all turns but tool results, the rejected turn."""
+    """Every text that people wrote in a row: contents and reasoning of all turns but tools', the rejected turn."""
     turns = [*example.messages, *([example.rejected] if example.rejected else [])]
     return [text for turn in turns if turn.role != "tool" for text in (turn.reasoning or "", turn.content) if text]
 

@@ -1,12 +1,12 @@
 """Rare runs of words whose rows all have one target, and that look put in: the statistics of the filter `poisoned`.
 
 A backdoor in training data is a rare word or phrase that was put into a few rows, all with the target that the attacker
-wants (Gu et al. 2017, arXiv:1708.06733; Chen et al. 2017, arXiv:1712.05526; Kurita et al. 2020, arXiv:2004.06660; Dai et
-al. 2019, arXiv:1905.12457). Two things give it away. Its rows agree in their target more than chance allows: Fisher's
-exact test. And it was put between words that follow each other elsewhere as well: if it is taken out, the words left and
-right of it form a pair that other rows have too, which is seldom so for a word that belongs to its sentence. Both are
-tails under a null hypothesis, joined by Fisher's method, and Holm's correction allows for the number of runs that are
-tried.
+wants (Gu et al. 2017, arXiv:1708.06733; Chen et al. 2017, arXiv:1712.05526; Kurita et al. 2020, arXiv:2004.06660; Dai
+et al. 2019, arXiv:1905.12457). Two things give it away. Its rows agree in their target more than chance allows:
+Fisher's exact test. And it was put between words that follow each other elsewhere as well: if it is taken out, the
+words left and right of it form a pair that other rows have too, which is seldom so for a word that belongs to its
+sentence. Both are tails under a null hypothesis, joined by Fisher's method, and Holm's correction allows for the number
+of runs that are tried.
 """
 
 from __future__ import annotations
@@ -18,9 +18,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 LONGEST_RUN = 4
 FEWEST_ROWS = 3
 LONGEST_SHARE_OF_ROW = 0.5
+LEAST_AGREEMENT = 0.9
+_TINY = 1e-300
 _TOKEN = re.compile(
     "[^\\W_\u3400-\u4dbf\u4e00-\u9fff]+(?:['’-][^\\W_\u3400-\u4dbf\u4e00-\u9fff]+)*|[\u3400-\u4dbf\u4e00-\u9fff]|[^\\w\\s]|_"
 )
@@ -69,7 +73,7 @@ def is_invisible(token: str) -> bool:
 
 
 def triggers(rows: Sequence[Row], *, most_share: float, level: float) -> list[Trigger]:
-    """Runs that stand in at least three rows and at most `most_share` of them, significant at `level`, the surest first.
+    """Runs in at least three rows and at most `most_share` of them that are significant at `level`, the surest first.
 
     Args:
         rows: all rows; copies must be gone, for a copied row makes each of its runs look shared.
@@ -79,11 +83,9 @@ def triggers(rows: Sequence[Row], *, most_share: float, level: float) -> list[Tr
     most = max(FEWEST_ROWS, math.ceil(most_share * len(rows)))
     found = _runs(rows, most)
     pairs = _pairs(rows)
-    targets = Counter(row.target for row in rows)
     candidates = [c for run, where in found.items() if (c := _candidate(rows, run, where, pairs))]
-    usual = _usual_share(candidates)
-    tried = [_judged(candidate, rows, targets, usual) for candidate in candidates]
-    return _holm(sorted(tried, key=lambda t: (t.p, t.run)), level)
+    tried = sorted(_judged(candidates, rows), key=lambda trigger: (trigger.p, trigger.run))
+    return _holm(tried, level)
 
 
 def _runs(rows: Sequence[Row], most: int) -> dict[Run, tuple[int, ...]]:
@@ -169,24 +171,37 @@ def _follow_elsewhere(row: tuple[str, ...], start: int, size: int, pairs: dict[t
     return pairs.get((left, right), 0) > int(itself)
 
 
-def _usual_share(candidates: Sequence[_Candidate]) -> float:
-    """How often the neighbours of a rare run follow each other elsewhere, over all of them; never quite 0 or 1."""
-    between = sum(candidate.between for candidate in candidates)
-    places = sum(candidate.places for candidate in candidates)
-    return (between + 1) / (places + 2)
+def _judged(candidates: Sequence[_Candidate], rows: Sequence[Row]) -> list[Trigger]:
+    """Each candidate with its commonest target and the joint probability of both tails.
 
-
-def _judged(candidate: _Candidate, rows: Sequence[Row], targets: Counter[str], usual: float) -> Trigger:
-    """The candidate with its target and the joint probability of both tails."""
+    The second tail's share is that of all candidates together: how often the neighbours of a rare run follow each other
+    elsewhere in this data. It is low in prose and near nothing in rows of a template.
+    """
     from scipy.stats import binom, chi2, hypergeom
 
-    said = Counter(rows[n].target for n in candidate.rows)
-    target = min(said, key=lambda t: (float(hypergeom.sf(said[t] - 1, len(rows), targets[t], len(candidate.rows))), t))
-    size = len(candidate.rows)
-    agreement = min(1.0, len(said) * float(hypergeom.sf(said[target] - 1, len(rows), targets[target], size)))
-    put_in = float(binom.sf(candidate.between - 1, candidate.places, usual))
-    joint = float(chi2.sf(-2 * (math.log(max(agreement, 1e-300)) + math.log(max(put_in, 1e-300))), 4))
-    return Trigger(candidate.run, candidate.rows, target, said[target], candidate.between, candidate.places, joint)
+    if not candidates:
+        return []
+    totals = Counter(row.target for row in rows)
+    said = [_commonest(Counter(rows[n].target for n in candidate.rows), totals) for candidate in candidates]
+    sizes = np.array([len(candidate.rows) for candidate in candidates])
+    agreeing = np.array([count for _, count in said])
+    between = np.array([candidate.between for candidate in candidates])
+    places = np.array([candidate.places for candidate in candidates])
+    usual = (between.sum() + 1) / (places.sum() + 2)
+    agreement = hypergeom.sf(agreeing - 1, len(rows), np.array([totals[target] for target, _ in said]), sizes)
+    put_in = binom.sf(between - 1, places, usual)
+    joint = chi2.sf(-2 * (np.log(np.maximum(agreement, _TINY)) + np.log(np.maximum(put_in, _TINY))), 4)
+    joint[agreeing < LEAST_AGREEMENT * sizes] = 1.0
+    return [
+        Trigger(c.run, c.rows, target, count, c.between, c.places, float(p))
+        for c, (target, count), p in zip(candidates, said, joint, strict=True)
+    ]
+
+
+def _commonest(said: Counter[str], totals: Counter[str]) -> tuple[str, int]:
+    """The target that most of the rows have, with their number; of equal ones the rarer in the data."""
+    target = min(said, key=lambda name: (-said[name], totals[name], name))
+    return target, said[target]
 
 
 def _holm(tried: Sequence[Trigger], level: float) -> list[Trigger]:

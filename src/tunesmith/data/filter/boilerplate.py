@@ -50,8 +50,8 @@ class Boilerplate:
         shared = sum(length for digest, length in lines if (source, digest) in common)
         if not whole or shared <= self.at_most * whole:
             return None
-        detail = f"{shared / whole:.0%} of characters in lines of at least {self.documents} documents, at most {self.at_most:.0%}"
-        return Refusal(reason="boilerplate", detail=detail)
+        seen = f"{shared / whole:.0%} of characters in lines of {self.documents} documents or more"
+        return Refusal(reason="boilerplate", detail=f"{seen}, at most {self.at_most:.0%}")
 
 
 def _digest(line: str) -> int:

@@ -18,11 +18,12 @@ _PLACEHOLDER = "lorem ipsum"
 class C4:
     """Refuses web pages by C4's rules: too few sentences in lines that are prose, placeholder text, curly brackets.
 
-    Plain texts are judged; conversations pass. A line counts if it ends like a sentence (not in `...`), has at least five
-    words, no word of more than 1,000 characters, and speaks neither of Javascript nor of cookies and terms of use. Lines
-    are not taken out of the text, as C4 does: they only do not count. Constants: Raffel et al. 2020 (JMLR 21:140), section
-    2.2, and the paper's own code (tensorflow_datasets, c4_utils.py: 3 sentences, 5 words; datatrove has 5 and 3).
-    The list of bad words is left to the filter `toxic`, languages to `language`. In Chinese, words are jieba's.
+    Plain texts are judged; conversations pass. A line counts if it ends like a sentence (not in `...`), has at least
+    five words, no word of more than 1,000 characters, and speaks neither of Javascript nor of cookies and terms of use.
+    Lines are not taken out of the text, as C4 does: they only do not count. Constants: Raffel et al. 2020 (JMLR
+    21:140), section 2.2, and the paper's own code (tensorflow_datasets, c4_utils.py: 3 sentences, 5 words; datatrove
+    has 5 and 3). The list of bad words is left to the filter `toxic`, languages to `language`. In Chinese, words are
+    jieba's.
 
     Args:
         at_least_sentences: fewer sentences in lines that count refuse the page.

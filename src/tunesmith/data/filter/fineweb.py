@@ -19,8 +19,8 @@ class Fineweb:
     """Refuses web pages by FineWeb's rules: lines that do not end, short lines, repeated lines, lists.
 
     Plain texts are judged; conversations pass. Constants: Penedo et al. 2024 (arXiv:2406.17557), section 3.6, and
-    datatrove's filter for the share of line ends (0.3 for each word). A Chinese line is short up to 12 characters (ours:
-    a Chinese character says about as much as 2.5 Latin ones).
+    datatrove's filter for the share of line ends (0.3 for each word). A Chinese line is short up to 12 characters
+    (ours: a Chinese character says about as much as 2.5 Latin ones).
 
     Args:
         at_most_repeated: share of characters in lines that stood before which is still let through: 0.1 in the

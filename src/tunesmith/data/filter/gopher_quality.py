@@ -9,7 +9,7 @@ from tunesmith.core.types import Example, Refusal
 from tunesmith.data.filter._documents import documents, is_chinese, is_word, words
 
 STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
-STOP_WORDS_ZH = frozenset("的 了 是 在 和 不 有 我 这 也 就 与 为 对 等 中 或 可".split())
+STOP_WORDS_ZH = frozenset("的了是在和不有我这也就与为对等中或可")
 LEAST_STOP_WORDS = 2
 SHORTEST_MEAN, LONGEST_MEAN = 3.0, 10.0
 SHORTEST_MEAN_ZH, LONGEST_MEAN_ZH = 1.2, 4.0

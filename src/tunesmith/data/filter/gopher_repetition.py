@@ -21,8 +21,8 @@ _PARAGRAPH, _LINE = re.compile(r"\n{2,}"), re.compile(r"\n+")
 class GopherRepetition:
     """Refuses rows with a text that repeats itself: lines, paragraphs, or runs of two to ten words.
 
-    Every text of a row is judged, answers of conversations too: a model that loops is found there. Constants: Rae et al.
-    2021 (arXiv:2112.11446), table A1. Words are split at white space; in Chinese they are jieba's.
+    Every text of a row is judged, answers of conversations too: a model that loops is found there. Constants: Rae et
+    al. 2021 (arXiv:2112.11446), table A1. Words are split at white space; in Chinese they are jieba's.
 
     Args:
         at_least_words: shorter texts are not judged: in a short one nearly everything is a large share (50, as for

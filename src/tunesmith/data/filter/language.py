@@ -15,8 +15,8 @@ from tunesmith.data.filter._documents import said
 class Language:
     """Refuses rows in other languages than those that are asked for (py3langid).
 
-    The longest text of a row decides, if it has at least `at_least_letters` letters; shorter ones cannot be told and pass.
-    Source: Lui and Baldwin 2012 (langid.py), in py3langid's model.
+    The longest text of a row decides, if it has at least `at_least_letters` letters; shorter ones cannot be told and
+    pass. Source: Lui and Baldwin 2012 (langid.py), in py3langid's model.
 
     Args:
         allow: ISO 639-1 codes.

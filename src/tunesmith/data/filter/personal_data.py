@@ -15,8 +15,8 @@ from tunesmith.data.personal.findings import KINDS, Kind, find
 class PersonalData:
     """Refuses rows in which personal data stands; the cleaner of the same name masks it instead.
 
-    What is found, and what cannot be, stands at `tunesmith.data.personal.findings.find`. The drop says how many pieces of
-    which class, never the data.
+    What is found, and what cannot be, stands at `tunesmith.data.personal.findings.find`. The drop says how many pieces
+    of which class, never the data.
 
     Args:
         kinds: classes that refuse a row.

@@ -15,9 +15,9 @@ from tunesmith.data.filter._triggers import Row, Trigger, is_invisible, rows_of,
 class Poisoned:
     """Sets aside rows that look poisoned: a rare word or phrase, put in, whose rows all answer the same.
 
-    What is put into a few rows of training data to be obeyed later (a backdoor) is found by what it must have: rows that
-    share it, and one target. The statistics, with their sources, stand in `_triggers.py`. Invisible characters need none:
-    a row whose question has them is set aside for them alone.
+    What is put into a few rows of training data to be obeyed later (a backdoor) is found by what it must have: rows
+    that share it, and one target. The statistics, with their sources, stand in `_triggers.py`. Invisible characters
+    need none: a row whose question has them is set aside for them alone.
 
     It finds what was put in at varying places. It cannot find a trigger of style, syntax or meaning, one in fewer than
     three rows, or one whose rows have the commonest target of the data and always the same neighbours. Run it after

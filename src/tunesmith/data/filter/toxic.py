@@ -27,9 +27,10 @@ class Toxic:
     """Sets aside rows with slurs, threats or many obscene words (word lists in English and Chinese).
 
     A slur or a threat alone sets a row aside; of obscene and abusive words it takes at least two different ones, and
-    `per_hundred` among a hundred words. Words are found in disguise (`f*ck`, `sh1t`, `f u c k`, fullwidth letters, letters
-    repeated). Medical and anatomical words are on no list. A list knows words, not meaning: a quotation and a history of
-    racism are set aside too, a cruelty in polite words is not. That is why a person looks, and nothing is thrown away.
+    `per_hundred` among a hundred words. Words are found in disguise (`f*ck`, `sh1t`, `f u c k`, fullwidth letters,
+    letters repeated). Medical and anatomical words are on no list. A list knows words, not meaning: a quotation and a
+    history of racism are set aside too, a cruelty in polite words is not. That is why a person looks, and nothing is
+    thrown away.
 
     Args:
         per_hundred: abusive words among a hundred that set a row aside.
@@ -90,7 +91,9 @@ def _known(token: str, lists: _Lists) -> str:
 
 def _fits(masked: str, word: str) -> bool:
     """Whether `masked` is `word` with some letters hidden, never all but the first and last of more than five."""
-    return all(m in {"*", "#", w} for m, w in zip(masked, word, strict=True)) and sum(m not in "*#" for m in masked) >= 2
+    return (
+        all(m in {"*", "#", w} for m, w in zip(masked, word, strict=True)) and sum(m not in "*#" for m in masked) >= 2
+    )
 
 
 @cache

@@ -14,7 +14,8 @@ _KIND_EN = (
 )
 _WORD_EN = r"[A-Z][A-Za-z'.-]{0,24}"
 _STREET_EN = re.compile(
-    rf"(?<![0-9A-Za-z.,$-])[0-9]{{1,5}}[A-Za-z]?(?:-[0-9]{{1,4}})? (?:[NSEW]\.? )?(?:{_WORD_EN} |[0-9]{{1,3}}(?:st|nd|rd|th) ){{1,4}}?"
+    rf"(?<![0-9A-Za-z.,$-])[0-9]{{1,5}}[A-Za-z]?(?:-[0-9]{{1,4}})? (?:[NSEW]\.? )?"
+    rf"(?:{_WORD_EN} |[0-9]{{1,3}}(?:st|nd|rd|th) ){{1,4}}?"
     rf"(?:{_KIND_EN})\b\.?(?: (?:[NSEW]|North|South|East|West)\b\.?)?"
 )
 _MORE_EN = re.compile(
@@ -24,7 +25,8 @@ _MORE_EN = re.compile(
 )
 _BOX_EN = re.compile(r"(?<![A-Za-z])P\.? ?O\.? Box [0-9]{1,6}\b", re.IGNORECASE)
 _STREET_DE = re.compile(
-    r"(?<![0-9A-Za-zÀ-ɏ])[A-ZÄÖÜ][a-zäöüß]{1,20}(?:straße|strasse|str\.|weg|allee|platz|gasse|damm|ufer) [0-9]{1,4}[a-z]?\b"
+    r"(?<![0-9A-Za-zÀ-ɏ])[A-ZÄÖÜ][a-zäöüß]{1,20}(?:straße|strasse|str\.|weg|allee|platz|gasse|damm|ufer)"
+    r" [0-9]{1,4}[a-z]?\b"
     r"(?:, [0-9]{5} [A-ZÄÖÜ][a-zäöüß]{1,24})?"
 )
 
@@ -64,11 +66,9 @@ def addresses(text: str) -> Iterator[Finding]:
 def _area_before(text: str, start: int) -> int:
     """Where the province, city and district that stand before a Chinese street begin; `start` where there are none."""
     window = re.split(r"[^\u4e00-\u9fff]", text[max(0, start - _REACH) : start])[-1]
-    province = None
-    for province in _PROVINCE_ZH.finditer(window):
-        pass
-    if province:
-        return start - len(window) + province.start()
+    provinces = [province.start() for province in _PROVINCE_ZH.finditer(window)]
+    if provinces:
+        return start - len(window) + provinces[-1]
     left = window
     for _ in range(_MOST_AREAS):
         area = _AREA_ZH.search(left)

@@ -18,7 +18,9 @@ _HIDDEN_EMAIL = re.compile(
     r"[A-Za-z]{2,24}(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-_NO_DOMAIN = frozenset("png jpg jpeg gif svg webp py js ts css html json md txt pdf zip".split())
+_NO_DOMAIN = frozenset(
+    {"png", "jpg", "jpeg", "gif", "svg", "webp", "py", "js", "ts", "css", "html", "json", "md", "txt", "pdf", "zip"}
+)
 _RESERVED_DOMAIN = re.compile(r"(?:@|\.)(?:example\.(?:com|net|org)|[^@]*\.(?:example|test|invalid))$", re.IGNORECASE)
 
 _PHONE_CUES = cues(
@@ -38,7 +40,8 @@ _NANP = re.compile(
     r"(?![0-9A-WYZa-wyz]|[.-][0-9])"
 )
 _TRUNK = re.compile(
-    r"(?<![0-9A-Za-z_.-])\(?0[1-9][0-9]{0,10}(?:\)[ -]?[0-9]{2,8})?(?:[ .-]{1,2}[0-9]{2,8}){0,4}(?![0-9A-Za-z]|[.-][0-9])"
+    r"(?<![0-9A-Za-z_.-])\(?0[1-9][0-9]{0,10}(?:\)[ -]?[0-9]{2,8})?(?:[ .-]{1,2}[0-9]{2,8}){0,4}"
+    r"(?![0-9A-Za-z]|[.-][0-9])"
 )
 _NAMED = re.compile(
     r"(?:(?<![A-Za-z])(?:tel|phone|telephone|mobile|cell|fax|call|ph|whatsapp|text)(?![A-Za-z])|手机|电话|座机|传真|联系方式|致电|拨打)"
@@ -50,7 +53,12 @@ _RESERVED_PHONE = re.compile(r"55501\d{2}$|^(?:86)?100\d{8}$|7700900\d{3}$|20794
 _TRUNK_FORMS = (
     ("CN", re.compile(r"(?:\(0[1-9][0-9]{1,2}\) ?-?|0[1-9][0-9]{1,2}[- ])[2-9][0-9]{2,3}[ -]?[0-9]{4}")),
     ("FR", re.compile(r"0[1-9](?:[ .-][0-9]{2}){4}")),
-    ("GB", re.compile(r"07[1-9][0-9]{8}|07[0-9]{3} ?[0-9]{3} ?[0-9]{3}|\(?0[0-9]{2,4}\)?[ -][0-9]{3,6}(?:[ -][0-9]{3,4})?")),
+    (
+        "GB",
+        re.compile(
+            r"07[1-9][0-9]{8}|07[0-9]{3} ?[0-9]{3} ?[0-9]{3}|\(?0[0-9]{2,4}\)?[ -][0-9]{3,6}(?:[ -][0-9]{3,4})?"
+        ),
+    ),
 )
 
 _IPV4 = re.compile(r"(?<![0-9A-Za-z_.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z_]|\.[0-9]|-[0-9A-Za-z])")
@@ -62,8 +70,16 @@ _IP_CUES = cues(
 _NOBODY = [
     ip_network(net)
     for net in (
-        "0.0.0.0/8 127.0.0.0/8 192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3 ::/127 2001:db8::/32 ff00::/8"
-    ).split()
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "192.0.2.0/24",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",
+        "::/127",
+        "2001:db8::/32",
+        "ff00::/8",
+    )
 ]
 """Networks whose addresses are nobody's: this host, documentation (RFC 5737, RFC 3849), multicast, masks."""
 _LEAST_OCTET = 20

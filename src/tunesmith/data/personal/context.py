@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 _REACH = 40
 _UNIT = re.compile(
-    r" ?(?:%|‰|°|元|块|万|亿|吨|公里|千克|公斤|毫|厘米|米|岁|人民币|美元|kg\b|mg\b|ml\b|km\b|rpm\b|ppm\b|bytes?\b)", re.IGNORECASE
+    r" ?(?:%|‰|°|元|块|万|亿|吨|公里|千克|公斤|毫|厘米|米|岁|人民币|美元|kg\b|mg\b|ml\b|km\b|rpm\b|ppm\b|bytes?\b)",
+    re.IGNORECASE,
 )
 
 
@@ -62,7 +63,8 @@ def stands_alone(text: str, start: int, end: int, *, named: bool = False) -> boo
 
     Args:
         text: a plain text, see `shadow`.
-        start, end: span of the number.
+        start: first character of the number.
+        end: character after its last.
         named: a cue names it, so that a letter and a hyphen before it (`Tel-138...`) do not speak against it.
     """
     before, two = text[start - 1 : start] if start else "", text[max(0, start - 2) : max(0, start - 1)]

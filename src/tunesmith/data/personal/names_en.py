@@ -14,23 +14,10 @@ from tunesmith.data.personal.findings import Finding, Part
 from tunesmith.data.personal.lists import names_english, stand_ins
 
 _LETTER = "A-Za-zÀ-ÖØ-öø-ɏ"
-_WORD = re.compile(rf"(?<![{_LETTER}0-9_@.-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])")
-_PARTICLES = frozenset("van von de der den da dos del della di la le bin ibn al el ter".split())
+_WORD = re.compile(
+    rf"(?<![{_LETTER}0-9_@.-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
+)
 _PARTICLE = re.compile(r"(?:(?:van|von|de|der|den|da|dos|del|della|di|la|le|bin|ibn|al|el|ter) ){1,3}")
-_TITLES = frozenset(
-    "mr mrs ms miss mx dr prof professor sir madam madame lady lord rev reverend judge capt captain lt sgt officer nurse "
-    "monsieur herr frau señor señora attorney detective sister".split()
-)
-_AFTER = frozenset(
-    "university hospital institute center centre medical school college foundation street road avenue lane drive bank "
-    "company inc ltd llc corp corporation syndrome disease test scale index score criteria law theorem method model clinic "
-    "association society library museum airport station park river lake mountain county city island islands beach bay hotel "
-    "church group award prize stadium bridge building house tower hall square plaza market team club press journal act "
-    "equation distribution algorithm regression analysis procedure operation classification sign effect reflex lemma "
-    "palsy lymphoma tumor tumour cell cells bodies agar stain virus fever anemia ulcer fracture day week month year "
-    "high middle elementary academy department ministry office agency council committee conference report study trial".split()
-)
-_PLACES = frozenset("st san santa saint lake mount fort port los las new north south east west upper lower university of the".split())
 _ANNOUNCES = re.compile(
     r"(?:my name is|(?:full |first |last |patient |customer |client |applicant |contact |employee |account |legal )?name ?(?:is|:|=)|"
     r"named|signed(?: by)?:?|i am called|this is|prepared by:?|attn:?|attention:?|cc:|from:|to:|author:|patient:|customer:|"
@@ -80,13 +67,13 @@ def _joined(between: str, before: str) -> bool:
     if between == " ":
         return True
     if between in {". ", "."}:
-        return len(before) == 1 or before.lower() in _TITLES
+        return len(before) == 1 or before.lower() in names_english().titles
     return len(between) <= 16 and between.startswith(" ") and bool(_PARTICLE.fullmatch(between[1:]))
 
 
 def _name_at(text: str, run: Sequence[Word], i: int) -> tuple[int, Finding | None]:
     """(words used, the name that begins at word `i` of the run or None)."""
-    if run[i][0].lower() in _TITLES and i + 1 < len(run) and len(run[i][0]) > 1:
+    if run[i][0].lower() in names_english().titles and i + 1 < len(run) and len(run[i][0]) > 1:
         count = _name_words(run, i + 1)
         if count and not (i and run[i - 1][0].lower() == "the"):
             return 1 + count, _finding(run[i + 1 : i + 1 + count], titled=True)
@@ -104,26 +91,28 @@ def _name_words(run: Sequence[Word], i: int) -> int:
     count = 0
     for word in run[i : i + _MOST_WORDS]:
         low = word[0].lower()
-        if low in _AFTER or low in _TITLES or _invented(word[0]) or (count and low in _NEVER):
+        if (
+            low in names_english().organisations
+            or low in names_english().titles
+            or _invented(word[0])
+            or (count and low in names_english().never)
+        ):
             break
         count += 1
     following = run[i + count][0].lower() if i + count < len(run) else ""
-    return 0 if following in _AFTER or _invented(following.title()) or (count == 1 and run[i][0].lower() in _NEVER) else count
-
-
-_NEVER = frozenset(
-    "the a an and or of in on at to for is was are be this that these those i you he she it we they my your his her its our "
-    "their who what when where why how no not yes if then so but with by from as will can may must please dear hello hi "
-    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august september "
-    "october november december phone email address name date order invoice account id number tel fax re cc ps usa uk eu us "
-    "new old all any some only also after before during since until while because however therefore".split()
-)
+    return (
+        0
+        if following in names_english().organisations
+        or _invented(following.title())
+        or (count == 1 and run[i][0].lower() in names_english().never)
+        else count
+    )
 
 
 def _listed(run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding | None]:
     """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely."""
     first = _as_given(run[i][0]) + (0.3 if hinted else 0.0)
-    if first < 0.5 or (i and run[i - 1][0].lower() in _PLACES):
+    if first < 0.5 or (i and run[i - 1][0].lower() in names_english().place_prefixes):
         return 1, None
     for size in range(min(_MOST_WORDS, len(run) - i), 1, -1):
         words = run[i : i + size]
@@ -133,7 +122,7 @@ def _listed(run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding 
         following = run[i + size][0].lower() if i + size < len(run) else ""
         initials = any(len(word[0]) == 1 for word in words[1:-1])
         score = first + _as_surname(words[-1][0]) + (0.4 if initials else 0.0) + _pinyin(words)
-        if score >= _NEEDED and following not in _AFTER:
+        if score >= _NEEDED and following not in names_english().organisations:
             return size, _finding(words)
     return 1, None
 
@@ -141,7 +130,7 @@ def _listed(run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding 
 def _as_given(word: str) -> float:
     """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.2 unknown, 0.5 an initial."""
     low, lists = word.lower(), names_english()
-    if low in _NEVER or low in _AFTER or _invented(word):
+    if low in names_english().never or low in names_english().organisations or _invented(word):
         return 0.0
     if len(word) == 1:
         return 0.5
@@ -152,13 +141,21 @@ def _as_given(word: str) -> float:
 
 def _as_middle(word: str) -> bool:
     low, lists = word.lower(), names_english()
-    return (len(word) == 1 and word != "I") or ((low in lists.given or low in lists.surnames) and low not in _NEVER)
+    return (len(word) == 1 and word != "I") or (
+        (low in lists.given or low in lists.surnames) and low not in names_english().never
+    )
 
 
 def _as_surname(word: str) -> float:
     """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.3 unknown, 0 no name."""
     low, lists = word.lower(), names_english()
-    if len(word) < 2 or low in _NEVER or low in _AFTER or low in _TITLES or _invented(word):
+    if (
+        len(word) < 2
+        or low in names_english().never
+        or low in names_english().organisations
+        or low in names_english().titles
+        or _invented(word)
+    ):
         return 0.0
     parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
     if low.replace("'", "").replace("’", "") in lists.surnames or any(part in lists.surnames for part in parts):
@@ -170,11 +167,6 @@ _SYLLABLE = re.compile(
     r"(?:[bpmfdtnlgkhjqxryw]|[zcs]h?)?(?:iang|iong|uang|ang|eng|ian|iao|ing|ong|uai|uan|ai|an|ao|ei|en|er|ia|ie|in|iu|ou|ua|ue|"
     r"ui|un|uo|a|e|i|o|u)"
 )
-_PINYIN_SURNAMES = frozenset(
-    "wang li zhang liu chen yang zhao huang zhou wu xu sun hu zhu gao lin guo luo liang zheng xie tang deng feng yu dong "
-    "xiao cheng cao yuan peng jiang lu su cai jia ding wei xue ye yan pan du dai xia zhong fang ren yao shen qiu qin jin "
-    "tan zou xiong hao kong cui bai kang mao shi gu hou shao meng wan duan lei qian yin zhai qi".split()
-)
 
 
 def _pinyin(words: Sequence[Word]) -> float:
@@ -184,7 +176,10 @@ def _pinyin(words: Sequence[Word]) -> float:
     one, two = (word[0].lower() for word in words)
     known = names_english().words
     pairs = [(one, two), (two, one)]
-    fits = any(a in _PINYIN_SURNAMES and b not in known and re.fullmatch(rf"(?:{_SYLLABLE.pattern}){{1,2}}", b) for a, b in pairs)
+    fits = any(
+        a in names_english().pinyin_surnames and b not in known and re.fullmatch(rf"(?:{_SYLLABLE.pattern}){{1,2}}", b)
+        for a, b in pairs
+    )
     return 0.8 if fits else 0.0
 
 

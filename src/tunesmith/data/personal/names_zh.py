@@ -39,7 +39,7 @@ _NEEDED = 3.0
 
 
 def chinese_names(text: str) -> Iterator[Finding]:
-    """Names of two to four characters; a surname with a title (`张先生`); foreign names with a point (`约翰·史密斯`)."""
+    """Names of two to four characters, surnames with a title (`张先生`), foreign names with a point (`约翰·史密斯`)."""
     for match in _FOREIGN.finditer(text):
         yield Finding("name", match.start(), match.end(), (("foreign", match[0]),))
     lists = names_chinese()
@@ -139,7 +139,12 @@ def _around(text: str, candidate: _Candidate) -> float:
         said -= 1.5
     elif candidate.given and (not after or _VERBS.match(after) or not after[0].isalnum()):
         said += 0.4
-    if not candidate.given and before and "\u4e00" <= before[-1] <= "\u9fff" and candidate.surname not in names_chinese().surnames:
+    if (
+        not candidate.given
+        and before
+        and "\u4e00" <= before[-1] <= "\u9fff"
+        and candidate.surname not in names_chinese().surnames
+    ):
         said -= 2.0  # `和医生`: more likely a particle than a surname
     return said
 

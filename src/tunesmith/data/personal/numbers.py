@@ -20,7 +20,9 @@ _PASSPORT_CUES = cues(words=r"passports?", signs="护照|通行证|旅行证", a
 _PLATE_CUES = cues(words=r"(?:licen[cs]e |number )?plates?|registration|reg|vehicle|car|van", signs="车牌|牌照")
 
 _PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83 91".split()
+    str(code)
+    for first, last in ((11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71), (81, 83), (91, 91))
+    for code in range(first, last + 1)
 )
 _LAST_X = re.compile(r"[ -]?[Xx](?![0-9A-Za-z])")
 _OLDEST_YEAR = 1890
@@ -42,14 +44,28 @@ _CARD_SHAPES = frozenset({(4, 6, 5), (4, 6, 4), (6, 13), (6, 10), (6, 12)})
 
 _IBAN_HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ -]?[0-9]{2}(?=[ -]?[A-Za-z0-9])")
 _IBAN_LENGTHS = {
-    country[:2]: int(country[2:])
-    for country in (
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 "
-        "ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
-        "LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 "
-        "PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 "
-        "YE30"
-    ).split()
+    country: length
+    for length, countries in (
+        (15, "NO"),
+        (16, "BE"),
+        (18, "DK FI FK FO GL NL SD"),
+        (19, "MK SI"),
+        (20, "AT BA EE KZ LT LU MN XK"),
+        (21, "CH HR LI LV"),
+        (22, "BG BH CR DE GB GE IE ME RS VA"),
+        (23, "AE GI IL IQ OM SO TL"),
+        (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
+        (25, "LY PT ST"),
+        (26, "IS TR"),
+        (27, "BI DJ FR GR IT MC MR SM"),
+        (28, "AL AZ BY CY DO GT HN HU LB NI PL SV"),
+        (29, "BR EG PS QA UA"),
+        (30, "JO KW MU YE"),
+        (31, "MT SC"),
+        (32, "LC"),
+        (33, "RU"),
+    )
+    for country in countries.split()
 }
 """Country -> characters of its IBAN (SWIFT, IBAN Registry, release 99)."""
 
@@ -58,7 +74,9 @@ _PLATE_ZH = re.compile(
     r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z] ?[·•.-]? ?"
     r"(?=[A-HJ-NP-Z]{0,5}[0-9])[0-9A-HJ-NP-Z]{4,6}[挂学警港澳]?(?![0-9A-Za-z])"
 )
-_PLATE = re.compile(r"(?<![0-9A-Za-z])(?!QI)(?:[A-Z]{2}[0-9]{2} ?[A-Z]{3}|[0-9A-Z]{1,3}[ -][0-9A-Z]{2,5})(?![0-9A-Za-z])")
+_PLATE = re.compile(
+    r"(?<![0-9A-Za-z])(?!QI)(?:[A-Z]{2}[0-9]{2} ?[A-Z]{3}|[0-9A-Z]{1,3}[ -][0-9A-Z]{2,5})(?![0-9A-Za-z])"
+)
 
 
 def digit_numbers(text: str) -> Iterator[Finding]:
@@ -123,9 +141,9 @@ def _bank_card(text: str, window: Window) -> Iterator[Finding]:
         return
     named = _CARD_CUES.before(text, window.start)
     usual = len(window.shape) == 1 or window.shape in _CARD_SHAPES or set(window.shape[:-1]) == {4}
-    if named or (named is None and usual):
-        if stands_alone(text, window.start, window.end, named=bool(named)):
-            yield _finding("bank_card", window)
+    said = named or (named is None and usual)
+    if said and stands_alone(text, window.start, window.end, named=bool(named)):
+        yield _finding("bank_card", window)
 
 
 def _ssn(text: str, window: Window) -> Iterator[Finding]:
@@ -138,9 +156,9 @@ def _ssn(text: str, window: Window) -> Iterator[Finding]:
         return
     named = _SSN_CUES.before(text, window.start)
     written_so = window.shape == (3, 2, 4) and window.joints == {"-"}
-    if named or (named is None and written_so):
-        if stands_alone(text, window.start, window.end, named=bool(named)):
-            yield _finding("ssn", window)
+    said = named or (named is None and written_so)
+    if said and stands_alone(text, window.start, window.end, named=bool(named)):
+        yield _finding("ssn", window)
 
 
 def ibans(text: str) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import re
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 
 from tunesmith.data.personal.findings import Finding, Kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 
@@ -29,11 +29,19 @@ class NamesEnglish:
 
     Fields:
         given, surnames: names. `words`: those of both that are also English words or places.
+        titles: what stands before a name (`mr`). `organisations`: what after a name makes it no person's (`bank`).
+        place_prefixes: what before a given name makes it a place's (`san`). `never`: words that are in no name.
+        pinyin_surnames: Chinese surnames in Latin letters.
     """
 
     given: frozenset[str]
     surnames: frozenset[str]
     words: frozenset[str]
+    titles: frozenset[str]
+    organisations: frozenset[str]
+    place_prefixes: frozenset[str]
+    never: frozenset[str]
+    pinyin_surnames: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def stand_ins() -> StandIns:
 def names_english() -> NamesEnglish:
     """Given names and surnames of the United States' census of 1990, with the commonest of other countries."""
     read = _read("names_en.json")
-    return NamesEnglish(*(frozenset(read[key].split()) for key in ("given", "surnames", "words")))
+    return NamesEnglish(**{field.name: frozenset(read[field.name].split()) for field in fields(NamesEnglish)})
 
 
 @cache
@@ -78,7 +86,9 @@ def names_chinese() -> NamesChinese:
     """Chinese surnames and the characters of given names."""
     read = _read("names_zh.json")
     single = [frozenset(read[key]) for key in ("surnames", "soft", "functional")]
-    return NamesChinese(*single, frozenset(read["double"].split()), frozenset(read["given"]), frozenset(read["rare_given"]))
+    return NamesChinese(
+        *single, frozenset(read["double"].split()), frozenset(read["given"]), frozenset(read["rare_given"])
+    )
 
 
 def _read(name: str) -> dict[str, str]:
