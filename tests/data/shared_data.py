@@ -52,8 +52,8 @@ def huatuo() -> list[tuple[str, str]]:
 
 _CREDIT = (
     "checking account {0}, duration {1} months, credit history {2}, purpose {3}, amount {4} DM, savings {5}, "
-    "employed {6}, rate {7} % of income, sex and status {8}, guarantor {9}, residence since {10}, "
-    "property {11}, age {12}, other plans {13}, housing {14}, credits {15}, job {16}, dependants {17}, telephone {18}, foreign worker {19}"
+    "employed {6}, rate {7} % of income, sex and status {8}, guarantor {9}, residence since {10}, property {11}, "
+    "age {12}, other plans {13}, housing {14}, credits {15}, job {16}, dependants {17}, telephone {18}, foreign {19}"
 )
 
 

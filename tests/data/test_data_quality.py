@@ -272,7 +272,7 @@ def corpus() -> Iterator[str]:
 def datatrove(module: str) -> Any:
     return pytest.importorskip(
         f"datatrove.pipeline.filters.{module}",
-        reason="compares with datatrove: uv pip install --target F --no-deps datatrove loguru humanize; F on PYTHONPATH",
+        reason="needs datatrove: uv pip install --target F --no-deps datatrove loguru humanize; F on PYTHONPATH",
     )
 
 

@@ -17,6 +17,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -113,7 +114,7 @@ def _pairs(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
     count: Counter[tuple[str, str]] = Counter()
     for row in rows:
         padded = (_START, *row.tokens, _END)
-        count.update(set(zip(padded, padded[1:], strict=False)))
+        count.update(set(pairwise(padded)))
     return count
 
 

@@ -18,9 +18,7 @@ _HIDDEN_EMAIL = re.compile(
     r"[A-Za-z]{2,24}(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
-_NO_DOMAIN = frozenset(
-    {"png", "jpg", "jpeg", "gif", "svg", "webp", "py", "js", "ts", "css", "html", "json", "md", "txt", "pdf", "zip"}
-)
+_NO_DOMAIN = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|py|[jt]s|css|html|json|md|txt|pdf|zip)$")
 _RESERVED_DOMAIN = re.compile(r"(?:@|\.)(?:example\.(?:com|net|org)|[^@]*\.(?:example|test|invalid))$", re.IGNORECASE)
 
 _PHONE_CUES = cues(
@@ -91,7 +89,7 @@ def emails(text: str) -> Iterator[Finding]:
         for match in pattern.finditer(text):
             value = re.sub(r"[\[({< ]+(?:at|@|艾特)[\])}> ]+", "@", match[0], flags=re.IGNORECASE)
             value = re.sub(r"[\[({< ]+(?:dot|点|\.)[\])}> ]+", ".", value, flags=re.IGNORECASE).lower()
-            if value.rpartition(".")[2] not in _NO_DOMAIN and not _RESERVED_DOMAIN.search(value):
+            if not _NO_DOMAIN.search(value) and not _RESERVED_DOMAIN.search(value):
                 yield Finding("email", match.start(), match.end(), (("email", value),))
 
 

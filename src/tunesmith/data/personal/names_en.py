@@ -18,18 +18,19 @@ _WORD = re.compile(
     rf"(?<![{_LETTER}0-9_@.-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
 )
 _PARTICLE = re.compile(r"(?:(?:van|von|de|der|den|da|dos|del|della|di|la|le|bin|ibn|al|el|ter) ){1,3}")
+_ROLES = (
+    "patient|customer|client|applicant|contact|employee|account|author|holder|beneficiary|borrower|guarantor|physician|"
+    "doctor|nurse|manager|operator|inspector|engineer|technician|supervisor"
+)
 _ANNOUNCES = re.compile(
-    r"(?:my name is|(?:full |first |last |patient |customer |client |applicant |contact |employee |account |legal )?name ?(?:is|:|=)|"
-    r"named|signed(?: by)?:?|i am called|this is|prepared by:?|attn:?|attention:?|cc:|from:|to:|author:|patient:|customer:|"
-    r"applicant:|client:|contact:|holder:|beneficiary:|borrower:|physician:|doctor:|nurse:|employee:|manager:|operator:|"
-    r"inspector:|engineer:|technician:)[ \t]{0,3}$",
+    rf"(?:my name is|(?:(?:full|first|last|legal|{_ROLES}) )?name ?(?:is|:|=)|named|signed(?: by)?:?|i am called|"
+    rf"this is|prepared by:?|attn:?|attention:?|cc:|from:|to:|(?:{_ROLES}):)[ \t]{{0,3}}$",
     re.IGNORECASE,
 )
 _HINTS = re.compile(
-    r"(?:patient|customer|client|applicant|contact|dear|hi|hello|regards|sincerely|thanks|by|with|from|to|for|is|was|"
-    r"employee|manager|engineer|technician|operator|inspector|colleague|friend|neighbou?r|wife|husband|son|daughter|brother|"
-    r"sister|mother|father|spouse|partner|borrower|guarantor|nurse|lawyer|teacher|supervisor|and|i am|i'm|called|met|told|"
-    r"asked|mr|said|emailed|phoned|visited|saw)[,:]?\s{1,2}$",
+    rf"(?:{_ROLES}|dear|hi|hello|regards|sincerely|thanks|by|with|from|to|for|is|was|colleague|friend|neighbou?r|wife|husband|"
+    r"son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|and|i am|i'm|called|met|told|asked|said|"
+    r"emailed|phoned|visited|saw)[,:]?\s{1,2}$",
     re.IGNORECASE,
 )
 _REACH = 32
@@ -88,49 +89,44 @@ def _name_at(text: str, run: Sequence[Word], i: int) -> tuple[int, Finding | Non
 
 def _name_words(run: Sequence[Word], i: int) -> int:
     """How many words from `i` on can be a name that a title or an announcement leads to, at most four."""
+    lists = names_english()
     count = 0
     for word in run[i : i + _MOST_WORDS]:
-        low = word[0].lower()
-        if (
-            low in names_english().organisations
-            or low in names_english().titles
-            or _invented(word[0])
-            or (count and low in names_english().never)
-        ):
+        if _barred(word[0]) or word[0].lower() in lists.titles:
             break
         count += 1
-    following = run[i + count][0].lower() if i + count < len(run) else ""
-    return (
-        0
-        if following in names_english().organisations
-        or _invented(following.title())
-        or (count == 1 and run[i][0].lower() in names_english().never)
-        else count
-    )
+    following = run[i + count][0] if i + count < len(run) else ""
+    return 0 if following.lower() in lists.organisations or _invented(following) else count
 
 
 def _listed(run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding | None]:
     """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely."""
+    lists = names_english()
     first = _as_given(run[i][0]) + (0.3 if hinted else 0.0)
-    if first < 0.5 or (i and run[i - 1][0].lower() in names_english().place_prefixes):
+    if first < 0.5 or (i and run[i - 1][0].lower() in lists.place_prefixes):
         return 1, None
     for size in range(min(_MOST_WORDS, len(run) - i), 1, -1):
         words = run[i : i + size]
-        middle = [_as_middle(word[0]) for word in words[1:-1]]
-        if not all(middle):
+        if not all(_as_middle(word[0]) for word in words[1:-1]):
             continue
         following = run[i + size][0].lower() if i + size < len(run) else ""
         initials = any(len(word[0]) == 1 for word in words[1:-1])
         score = first + _as_surname(words[-1][0]) + (0.4 if initials else 0.0) + _pinyin(words)
-        if score >= _NEEDED and following not in names_english().organisations:
+        if score >= _NEEDED and following not in lists.organisations:
             return size, _finding(words)
     return 1, None
+
+
+def _barred(word: str) -> bool:
+    """Whether the word is in no name: a function word, a part of an organisation's name, a stand-in."""
+    low, lists = word.lower(), names_english()
+    return low in lists.never or low in lists.organisations or _invented(word)
 
 
 def _as_given(word: str) -> float:
     """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.2 unknown, 0.5 an initial."""
     low, lists = word.lower(), names_english()
-    if low in names_english().never or low in names_english().organisations or _invented(word):
+    if _barred(word):
         return 0.0
     if len(word) == 1:
         return 0.5
@@ -142,23 +138,17 @@ def _as_given(word: str) -> float:
 def _as_middle(word: str) -> bool:
     low, lists = word.lower(), names_english()
     return (len(word) == 1 and word != "I") or (
-        (low in lists.given or low in lists.surnames) and low not in names_english().never
+        (low in lists.given or low in lists.surnames) and low not in lists.never
     )
 
 
 def _as_surname(word: str) -> float:
     """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.3 unknown, 0 no name."""
     low, lists = word.lower(), names_english()
-    if (
-        len(word) < 2
-        or low in names_english().never
-        or low in names_english().organisations
-        or low in names_english().titles
-        or _invented(word)
-    ):
+    if len(word) < 2 or _barred(word) or low in lists.titles:
         return 0.0
     parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
-    if low.replace("'", "").replace("’", "") in lists.surnames or any(part in lists.surnames for part in parts):
+    if re.sub("['’]", "", low) in lists.surnames or any(part in lists.surnames for part in parts):
         return 0.5 if low in lists.words else 1.0
     return 0.6 if low in lists.given else 0.3
 

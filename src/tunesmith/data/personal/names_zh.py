@@ -36,6 +36,7 @@ _VERBS = re.compile(
     "出生|毕业|担任|确认|通过|购买|收到|要求|提出|感到|出现|主诉|入院|前来|打|拨|发|报|同意|签署|完成|检查|维修|操作|记录|男|女|，|。|,|$)"
 )
 _NEEDED = 3.0
+_COMMON_WORD = 500
 
 
 def chinese_names(text: str) -> Iterator[Finding]:
@@ -69,24 +70,22 @@ def _in_run(text: str, start: int, words: Sequence[str]) -> Iterator[Finding]:
         places.append(places[-1] + len(word))
     done = start
     for i in range(len(words)):
-        if places[i] < done:
+        if places[i] < done or _is_stand_in(text, places[i]):
             continue
-        for candidate in _candidates(words, i, places[i]):
-            if _is_stand_in(text, candidate.start):
-                continue
-            if candidate.score + _around(text, candidate) >= _NEEDED:
-                done = candidate.end
-                yield _finding(candidate)
-                break
+        judged = [(c.score + _around(text, c), c) for c in _candidates(words, i, places[i])]
+        score, best = max(judged, key=lambda pair: pair[0], default=(0.0, None))
+        if best and score >= _NEEDED:
+            done = best.end
+            yield _finding(best)
 
 
 def _candidates(words: Sequence[str], i: int, place: int) -> Iterator[_Candidate]:
-    """What may be a name from word `i` on, the longest first."""
+    """What may be a name from word `i` on: the surname with two characters, one, or none."""
     lists = names_chinese()
     surname = _surname(words[i], lists)
     if not surname:
         return
-    weight = 2.0 if surname in lists.surnames or surname in lists.double else 1.0 if surname in lists.soft else 0.0
+    weight = _surname_score(surname, lists)
     following = "".join(words[i + 1 : i + 4])
     inside = words[i][len(surname) :]
     borders = _borders(words, i)
@@ -119,39 +118,46 @@ def _surname(word: str, lists: NamesChinese) -> str:
     return word[0] if known and len(word) <= 3 else ""
 
 
+def _surname_score(surname: str, lists: NamesChinese) -> float:
+    if surname in lists.surnames or surname in lists.double:
+        return 1.0 if len(surname) == 2 and frequency(surname) > _COMMON_WORD else 2.0
+    return 1.0 if surname in lists.soft else 0.0
+
+
 def _given_score(given: str, lists: NamesChinese) -> float:
     """0.8 for a usual character, 0.3 for one that is more often another word, -2 for one that is in no name."""
     if not given:
         return -2.0
-    score = sum(0.8 if c in lists.given else 0.3 if c in lists.rare_given else -2.0 for c in given)
+    usual = [0.8 if c in lists.given else 0.3 if c in lists.rare_given else -2.0 for c in given]
+    if len(given) == 2 and given[0] in lists.first_given:
+        usual[0] = 0.3
+    score = sum(usual)
     return score - (0.3 if len(given) == 1 else 0.0)
 
 
 def _around(text: str, candidate: _Candidate) -> float:
     """What the neighbourhood says: an announcement before, a title or a verb after, or the rest of another word."""
     before, after = text[max(0, candidate.start - 10) : candidate.start], text[candidate.end : candidate.end + 4]
-    said = 0.0
-    if _ANNOUNCES.search(before):
-        said += 1.5
+    said = 1.5 if _ANNOUNCES.search(before) else 0.0
+    if not candidate.given:
+        return said + _before_title(before, candidate.surname) + (3.2 if _TITLE.match(after) else 0.0)
     if _TITLE.match(after):
-        said += 1.5 if candidate.given else 3.2
-    elif _NO_PERSON.match(after):
-        said -= 1.5
-    elif candidate.given and (not after or _VERBS.match(after) or not after[0].isalnum()):
-        said += 0.4
-    if (
-        not candidate.given
-        and before
-        and "\u4e00" <= before[-1] <= "\u9fff"
-        and candidate.surname not in names_chinese().surnames
-    ):
-        said -= 2.0  # `和医生`: more likely a particle than a surname
-    return said
+        return said + 1.5
+    if _NO_PERSON.match(after):
+        return said - 1.5
+    return said + (0.6 if not after or _VERBS.match(after) or not after[0].isalnum() else 0.0)
+
+
+def _before_title(before: str, surname: str) -> float:
+    """What stands before a surname alone: a border speaks for it; in `和医生` it is more likely a particle."""
+    if not before or not "\u4e00" <= before[-1] <= "\u9fff":
+        return 0.8
+    return 0.0 if surname in names_chinese().surnames else -2.0
 
 
 def _is_stand_in(text: str, start: int) -> bool:
     known = stand_ins().surnames_zh
-    return any(text[i : i + 2] in known for i in (start - 1, start) if i >= 0)
+    return any(text[i : i + 2] in known for i in range(max(0, start - 3), start + 1))
 
 
 def _finding(candidate: _Candidate) -> Finding:

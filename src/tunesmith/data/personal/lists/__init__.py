@@ -51,7 +51,8 @@ class NamesChinese:
     Fields:
         surnames: those that are hardly ever anything else; `soft`: also adjectives, colours and things;
             `functional`: also particles and verbs. `double`: of two characters.
-        given: characters that given names are made of; `rare_given`: those that are far more often other words.
+        given: characters that given names are made of; `rare_given`: those that are far more often other words;
+            `first_given`: particles and verbs that stand at most first in a given name.
     """
 
     surnames: frozenset[str]
@@ -60,6 +61,7 @@ class NamesChinese:
     double: frozenset[str]
     given: frozenset[str]
     rare_given: frozenset[str]
+    first_given: frozenset[str]
 
 
 @cache
@@ -85,10 +87,8 @@ def names_english() -> NamesEnglish:
 def names_chinese() -> NamesChinese:
     """Chinese surnames and the characters of given names."""
     read = _read("names_zh.json")
-    single = [frozenset(read[key]) for key in ("surnames", "soft", "functional")]
-    return NamesChinese(
-        *single, frozenset(read["double"].split()), frozenset(read["given"]), frozenset(read["rare_given"])
-    )
+    letters = {field.name: frozenset(read[field.name]) for field in fields(NamesChinese)}
+    return NamesChinese(**{**letters, "double": frozenset(read["double"].split())})
 
 
 def _read(name: str) -> dict[str, str]:
