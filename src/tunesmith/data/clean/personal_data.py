@@ -28,6 +28,8 @@ class PersonalData:
     same secret; nobody can come back from it without the secret. Stand-ins are plausible, but no one's: numbers from
     ranges that are never given out or with a wrong check digit, names that nobody bears.
 
+    What cleaners do not touch stays: results and calls of tools, attributes, groups, names of files.
+
     Args:
         action: `mask` or `pseudonymise`.
         kinds: classes that are treated.

@@ -10,12 +10,13 @@ from tunesmith.data.personal.context import cues, stands_alone
 from tunesmith.data.personal.digits import windows
 from tunesmith.data.personal.findings import Finding
 
-_LOCAL = r"(?<![0-9A-Za-zÀ-ɏͰ-ӿ._%+'-])[0-9A-Za-zÀ-ɏͰ-ӿ_%+][0-9A-Za-zÀ-ɏͰ-ӿ._%+'-]{0,63}"
-_DOMAIN = r"(?:[0-9A-Za-zÀ-ɏ-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![0-9A-Za-z])"
-_EMAIL = re.compile(rf"{_LOCAL}@{_DOMAIN}")
+_LETTER = "0-9A-Za-zÀ-ɏͰ-ӿ"
+_LOCAL = rf"(?<![{_LETTER}._%+'-])[.%+'-]{{0,4}}(?P<mail>[{_LETTER}_][{_LETTER}._%+'-]{{0,63}}"
+_TOP = "[A-Za-z]{2,24}(?![0-9A-Za-z]))"
+_EMAIL = re.compile(rf"{_LOCAL}@(?:[0-9A-Za-zÀ-ɏ-]{{1,63}}\.){{1,8}}{_TOP}")
 _HIDDEN_EMAIL = re.compile(
-    rf"{_LOCAL} ?[\[({{<] ?(?:at|@|艾特) ?[\])}}>] ?[0-9A-Za-z-]{{1,63}}(?: ?[\[({{<] ?(?:dot|点|\.) ?[\])}}>] ?|\.)"
-    r"[A-Za-z]{2,24}(?![0-9A-Za-z])",
+    rf"{_LOCAL} ?[\[({{<] ?(?:at|@|艾特) ?[\])}}>] ?[0-9A-Za-z-]{{1,63}}"
+    rf"(?: ?[\[({{<] ?(?:dot|点|\.) ?[\])}}>] ?|\.){_TOP}",
     re.IGNORECASE,
 )
 _NO_DOMAIN = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|py|[jt]s|css|html|json|md|txt|pdf|zip)$")
@@ -87,10 +88,10 @@ def emails(text: str) -> Iterator[Finding]:
     """E-mail addresses, plain or with `[at]` and `(dot)`; not those of the domains that RFC 2606 keeps for examples."""
     for pattern in (_EMAIL, _HIDDEN_EMAIL):
         for match in pattern.finditer(text):
-            value = re.sub(r"[\[({< ]+(?:at|@|艾特)[\])}> ]+", "@", match[0], flags=re.IGNORECASE)
+            value = re.sub(r"[\[({< ]+(?:at|@|艾特)[\])}> ]+", "@", match["mail"], flags=re.IGNORECASE)
             value = re.sub(r"[\[({< ]+(?:dot|点|\.)[\])}> ]+", ".", value, flags=re.IGNORECASE).lower()
             if not _NO_DOMAIN.search(value) and not _RESERVED_DOMAIN.search(value):
-                yield Finding("email", match.start(), match.end(), (("email", value),))
+                yield Finding("email", match.start("mail"), match.end(), (("email", value),))
 
 
 def phones(text: str) -> Iterator[Finding]:

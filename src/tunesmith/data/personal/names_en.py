@@ -15,7 +15,7 @@ from tunesmith.data.personal.lists import names_english, stand_ins
 
 _LETTER = "A-Za-zÀ-ÖØ-öø-ɏ"
 _WORD = re.compile(
-    rf"(?<![{_LETTER}0-9_@.-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
+    rf"(?<![{_LETTER}0-9_@-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
 )
 _PARTICLE = re.compile(r"(?:(?:van|von|de|der|den|da|dos|del|della|di|la|le|bin|ibn|al|el|ter) ){1,3}")
 _ROLES = (
