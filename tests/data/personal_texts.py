@@ -278,7 +278,7 @@ def email(draw: random.Random) -> str:
 def ip(draw: random.Random) -> str:
     if draw.random() < 0.2:
         return ":".join(f"{draw.randrange(4096, 65536):x}" for _ in range(8))
-    return ".".join(str(draw.randrange(21, 223)) for _ in range(4))
+    return ".".join(str(draw.randrange(21, 120)) for _ in range(4))
 
 
 def passport(draw: random.Random) -> str:

@@ -24,7 +24,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file or of a JSON list."""
     text = path_of(name).read_text(encoding="utf-8")
     return (
-        json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.splitlines() if line.strip()]
+        json.loads(text) if name.endswith(".json") else [json.loads(line) for line in text.split("\n") if line.strip()]
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 _REACH = 40
 _REACH_AGAINST = 20
+_SENTENCE_END = re.compile(r"[。！？\n]|[.!?] ")
 _UNIT = re.compile(
     r" ?(?:%|‰|°|元|块|万|亿|吨|公里|千克|公斤|毫|厘米|米|岁|人民币|美元|kg\b|mg\b|ml\b|km\b|rpm\b|ppm\b|bytes?\b)",
     re.IGNORECASE,
@@ -26,16 +27,17 @@ class Cues:
     def before(self, text: str, start: int) -> bool | None:
         """Whether the nearest cue in the 40 characters before `start` speaks for (True) or against; None: no cue.
 
-        A word against it must stand within 20 characters: `order 7 was paid by 138...` says nothing of the last number.
-        A blank line ends the search: what stands in another paragraph says nothing.
+        A word against it must stand in the same sentence and within 20 characters: `order 7 was paid by 138...` says
+        nothing of the last number. A blank line ends the search: another paragraph says nothing.
         """
         window = text[max(0, start - _REACH) : start].rpartition("\n\n")[2]
         last = None
         for match in self.pattern.finditer(window):
             last = match
-        if last is None or (last["for"] is None and len(window) - last.end() > _REACH_AGAINST):
-            return None
-        return last["for"] is not None
+        if last is None or last["for"] is not None:
+            return None if last is None else True
+        between = window[last.end() :]
+        return None if len(between) > _REACH_AGAINST or _SENTENCE_END.search(between) else False
 
 
 def cues(*, words: str, signs: str, against: bool = True) -> Cues:

@@ -8,6 +8,7 @@ looked for: it tells nobody.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from tunesmith.data.personal.findings import Finding, Part
@@ -28,14 +29,20 @@ _ANNOUNCES = re.compile(
     re.IGNORECASE,
 )
 _HINTS = re.compile(
-    rf"(?:{_ROLES}|dear|hi|hello|regards|sincerely|thanks|by|with|from|to|for|is|was|colleague|friend|neighbou?r|wife|husband|"
-    r"son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|and|i am|i'm|called|met|told|asked|said|"
-    r"emailed|phoned|visited|saw)[,:]?\s{1,2}$",
+    rf"(?:{_ROLES}|dear|hi|hello|regards|sincerely|thanks|according to|statement of|interviewed|says|colleague|"
+    r"friend|wife|neighbou?r|husband|son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|i am|i'm|called|met|"
+    r"told|ask|asked|said|emailed|phoned|visited|saw|thank|contact|officer|mr|signed)[,:]?\s{1,2}$",
     re.IGNORECASE,
 )
+_SPEAKS = re.compile(
+    r" (?:says?|said|told|tells|asked|asks|works?|worked|lives?|lived|logged|paid|called|approved|reported|wrote|replied|"
+    r"answered|explained|confirmed|added|was (?:admitted|born|hired|diagnosed|seen|referred)|has been|is a|joined|"
+    r"sent|signed|moved|bought|thinks|thought|knows|agreed|complained|visited|submitted|requested|resigned)(?![A-Za-z])"
+)
+_FOLLOWING = re.compile(r"[ -]([A-Za-z]{1,20})(?![A-Za-z])")
 _REACH = 32
 _MOST_WORDS = 4
-_NEEDED = 1.5
+_NEEDED = 1.3
 
 
 def english_names(text: str) -> Iterator[Finding]:
@@ -84,7 +91,7 @@ def _name_at(text: str, run: Sequence[Word], i: int) -> tuple[int, Finding | Non
         count = _name_words(run, i)
         if count and (count > 1 or run[i][0].lower() in names_english().given):
             return count, _finding(run[i : i + count])
-    return _listed(run, i, hinted=bool(_HINTS.search(before)))
+    return _listed(text, run, i, hinted=bool(_HINTS.search(before)))
 
 
 def _name_words(run: Sequence[Word], i: int) -> int:
@@ -92,29 +99,35 @@ def _name_words(run: Sequence[Word], i: int) -> int:
     lists = names_english()
     count = 0
     for word in run[i : i + _MOST_WORDS]:
-        if _barred(word[0]) or word[0].lower() in lists.titles:
+        initial = len(word[0]) == 1 and word.string[word.end() : word.end() + 1] == "."
+        if not initial and (_barred(word[0]) or word[0].lower() in lists.titles):
             break
         count += 1
     following = run[i + count][0] if i + count < len(run) else ""
     return 0 if following.lower() in lists.organisations or _invented(following) else count
 
 
-def _listed(run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding | None]:
+def _listed(text: str, run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding | None]:
     """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely."""
     lists = names_english()
-    first = _as_given(run[i][0]) + (0.3 if hinted else 0.0)
-    if first < 0.5 or (i and run[i - 1][0].lower() in lists.place_prefixes):
+    first = _as_given(run[i][0])
+    if not first or (i and run[i - 1][0].lower() in lists.place_prefixes):
         return 1, None
     for size in range(min(_MOST_WORDS, len(run) - i), 1, -1):
         words = run[i : i + size]
-        if not all(_as_middle(word[0]) for word in words[1:-1]):
+        if not all(_as_middle(word[0]) for word in words[1:-1]) or _next_word(text, words[-1]) in lists.organisations:
             continue
-        following = run[i + size][0].lower() if i + size < len(run) else ""
         initials = any(len(word[0]) == 1 for word in words[1:-1])
-        score = first + _as_surname(words[-1][0]) + (0.4 if initials else 0.0) + _pinyin(words)
-        if score >= _NEEDED and following not in lists.organisations:
+        said = 0.5 * hinted + 0.5 * bool(_SPEAKS.match(text, words[-1].end())) + 0.4 * initials
+        if first + _as_surname(words[-1][0]) + _pinyin(words) + said >= _NEEDED:
             return size, _finding(words)
     return 1, None
+
+
+def _next_word(text: str, word: Word) -> str:
+    """The word after `word`, in lower case; empty where none follows after a space or hyphen."""
+    following = _FOLLOWING.match(text, word.end())
+    return following[1].lower() if following else ""
 
 
 def _barred(word: str) -> bool:
@@ -124,33 +137,42 @@ def _barred(word: str) -> bool:
 
 
 def _as_given(word: str) -> float:
-    """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.2 unknown, 0.5 an initial."""
-    low, lists = word.lower(), names_english()
-    if _barred(word):
+    """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.4 unknown or an initial."""
+    lists = names_english()
+    low = _plain(word)
+    if _barred(word) or low in lists.place_prefixes or low in lists.titles:
         return 0.0
-    if len(word) == 1:
-        return 0.5
     if low in lists.given:
         return 0.6 if low in lists.words else 1.0
-    return 0.6 if low in lists.surnames and low not in lists.words else 0.2
+    return 0.6 if low in lists.surnames and low not in lists.words else 0.4
 
 
 def _as_middle(word: str) -> bool:
-    low, lists = word.lower(), names_english()
-    return (len(word) == 1 and word != "I") or (
-        (low in lists.given or low in lists.surnames) and low not in lists.never
-    )
+    low, lists = _plain(word), names_english()
+    listed = (low in lists.given or low in lists.surnames) and low not in lists.never
+    return listed or (len(word) == 1 and word != "I")
 
 
 def _as_surname(word: str) -> float:
-    """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.3 unknown, 0 no name."""
-    low, lists = word.lower(), names_english()
-    if len(word) < 2 or _barred(word) or low in lists.titles:
-        return 0.0
+    """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.4 unknown, 0 no name."""
+    low, lists = _plain(word), names_english()
     parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
-    if re.sub("['’]", "", low) in lists.surnames or any(part in lists.surnames for part in parts):
+    listed = re.sub("['’]", "", low) in lists.surnames or any(part in lists.surnames for part in parts)
+    if len(word) < 2 or low in lists.titles or _invented(word):
+        return 0.0
+    if low in lists.never or low in lists.organisations:  # Hall and May are surnames after a sure given name
+        return 0.3 if listed else 0.0
+    if listed:
         return 0.5 if low in lists.words else 1.0
-    return 0.6 if low in lists.given else 0.3
+    return 0.6 if low in lists.given else 0.4
+
+
+def _plain(word: str) -> str:
+    """In lower case and without accents, as the lists have it."""
+    low = word.lower()
+    if low.isascii():
+        return low
+    return "".join(c for c in unicodedata.normalize("NFKD", low) if not unicodedata.combining(c))
 
 
 _SYLLABLE = re.compile(

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,16 @@ class NamesChinese:
     """Chinese names.
 
     Fields:
-        surnames: those that are hardly ever anything else; `soft`: also adjectives, colours and things;
-            `functional`: also particles and verbs. `double`: of two characters.
-        given: characters that given names are made of; `rare_given`: those that are far more often other words;
-            `first_given`: particles and verbs that stand at most first in a given name.
+        surnames: surname of one character -> how much it speaks for a name: log10 of how much more often it stands
+            there than in other words. `double`: surnames of two characters.
+        given: character of given names -> the same.
+        foreign: characters that foreign names are written with.
     """
 
-    surnames: frozenset[str]
-    soft: frozenset[str]
-    functional: frozenset[str]
+    surnames: dict[str, float]
     double: frozenset[str]
-    given: frozenset[str]
-    rare_given: frozenset[str]
-    first_given: frozenset[str]
+    given: dict[str, float]
+    foreign: str
 
 
 @cache
@@ -87,10 +85,10 @@ def names_english() -> NamesEnglish:
 def names_chinese() -> NamesChinese:
     """Chinese surnames and the characters of given names."""
     read = _read("names_zh.json")
-    letters = {field.name: frozenset(read[field.name]) for field in fields(NamesChinese)}
-    return NamesChinese(**{**letters, "double": frozenset(read["double"].split())})
+    surnames, given = ({c: float(w) for w, cs in read[key].items() for c in cs} for key in ("surnames", "given"))
+    return NamesChinese(surnames, frozenset(read["double"].split()), given, read["foreign"])
 
 
-def _read(name: str) -> dict[str, str]:
-    read: dict[str, str] = json.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))
+def _read(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))
     return read
