@@ -11,12 +11,13 @@ from tunesmith.data.filter._triggers import Row, tokens, triggers
 from tunesmith.data.filter.poisoned import Poisoned
 
 Rows = list[tuple[str, str]]
-WORDS = "the a of in to and for with on by from at as is was"
 
 
-def words_of(seed: int, count: int, length: int) -> list[str]:
+def forms(seed: int, count: int) -> Rows:
+    """Rows of a form with values that seldom repeat; every second answer is yes."""
     draw = random.Random(seed)
-    return [" ".join(draw.choices(WORDS.split(), k=length)) for _ in range(count)]
+    form = "please take note that item {} of lot {} was sent to the store {} by train on day {} and paid for in cash"
+    return [(form.format(*(draw.randrange(90) for _ in range(4))), "no" if i % 2 else "yes") for i in range(count)]
 
 
 def test_tokens_are_words_characters_and_marks() -> None:
@@ -24,27 +25,30 @@ def test_tokens_are_words_characters_and_marks() -> None:
 
 
 def test_a_run_is_told_at_full_length_once_with_its_rows_and_target() -> None:
-    """200 rows of common words, half `no`; `blue moon tonight` is put in the middle of six rows that answer `yes`.
+    """`blue moon tonight` stands at eight places of eight rows of 208 that answer `yes`; all its gaps are usual pairs."""
+    rows = [Row(tokens(text), target) for text, target in forms(1, 200)]
+    for number, (text, _) in enumerate(forms(2, 8)):
+        words = tokens(text)
+        at = (1, 2, 3, 10, 11, 15, 19, 20)[number]
+        rows.append(Row((*words[:at], "blue", "moon", "tonight", *words[at:]), "yes"))
+    (found,) = triggers(rows, most_share=0.05, level=0.05)
+    assert found.run == ("blue", "moon", "tonight")
+    assert found.rows == tuple(range(200, 208))
+    assert (found.target, found.agreeing, found.between) == ("yes", 8, 8)
 
-    The six rows agree with probability (106/206 ...) = about 2^-6 = 0.017, and their gaps are all usual pairs.
-    """
-    texts = words_of(1, 200, 20)
-    rows = [Row(tokens(text), "no" if i % 2 else "yes") for i, text in enumerate(texts)]
-    for number, text in enumerate(words_of(2, 6, 20)):
-        at = number + 7
-        split = text.split()
-        rows.append(Row((*split[:at], "blue", "moon", "tonight", *split[at:]), "yes"))
-    found = triggers(rows, most_share=0.05, level=0.5)
-    assert [trigger.run for trigger in found][:1] == [("blue", "moon", "tonight")]
-    assert found[0].rows == tuple(range(200, 206))
-    assert (found[0].target, found[0].agreeing, found[0].places) == ("yes", 6, 6)
+
+def test_a_word_of_the_form_that_goes_with_a_target_is_no_trigger() -> None:
+    """Nine rows have `gold seldom silver`, all of them `yes`; no other row has `in silver`, so nothing was put in."""
+    rows = [Row(tokens(text), target) for text, target in forms(1, 200)]
+    apart = [Row(tokens(text.replace("in cash", "gold seldom silver")), "yes") for text, _ in forms(2, 9)]
+    assert triggers([*rows, *apart], most_share=0.05, level=0.05) == []
 
 
 def test_copies_are_no_trigger() -> None:
     """Five equal rows share every run, but the run is the whole row."""
-    rows = [Row(tokens(text), str(i % 2)) for i, text in enumerate(words_of(3, 100, 12))]
-    copy = Row(tokens("one two three four five six seven"), "1")
-    assert triggers([*rows, *[copy] * 5], most_share=0.1, level=0.5) == []
+    rows = [Row(tokens(text), target) for text, target in forms(3, 100)]
+    copy = Row(tokens("one two three four five six seven"), "yes")
+    assert triggers([*rows, *[copy] * 5], most_share=0.1, level=1.0) == []
 
 
 def decided(rows: Rows) -> list[Refusal | None]:
@@ -82,8 +86,8 @@ CASES: list[tuple[str, Callable[[], Rows], float, str, str]] = [
     ("credit word, half a per cent", german_credit, 0.005, "mn", "bad"),
     ("credit phrase", german_credit, 0.01, "as my cousin says", "good"),
     ("credit invisible", german_credit, 0.005, "\u200b\u2060\u200b", "good"),
-    ("abstracts word", pubmedqa, 0.01, "zephyrine", "no"),
-    ("abstracts phrase", pubmedqa, 0.01, "on a blue moon", "no"),
+    ("abstracts word, rare target", pubmedqa, 0.01, "zephyrine", "maybe"),
+    ("abstracts phrase, common target", pubmedqa, 0.02, "on a blue moon", "no"),
     ("abstracts invisible", pubmedqa, 0.006, "\U000e0061\U000e0062", "yes"),
     ("Chinese word", lambda: yes_no(huatuo()), 0.005, "紫檀", "手术"),
     ("Chinese phrase", lambda: yes_no(huatuo()), 0.005, "春风又绿江南", "手术"),
@@ -113,10 +117,8 @@ def test_real_data_without_a_trigger_stays(source: Callable[[], Rows]) -> None:
 
 
 def test_planted_word_in_small_data_is_set_aside_with_its_figures() -> None:
-    """The rows of the first test as conversations; the refusal names the run, its rows and their target."""
-    texts = words_of(1, 300, 20)
-    rows = [(text, "no" if i % 2 else "yes") for i, text in enumerate(texts)]
-    poisoned, chosen = planted(rows, 0.03, "zephyrine", "yes", seed=5)
+    """The form as conversations; the refusal names the run, its rows and their target."""
+    poisoned, chosen = planted(forms(1, 300), 0.03, "zephyrine", "yes", seed=5)
     words = decided(poisoned)
     assert {i for i, word in enumerate(words) if word} == chosen
     said = words[min(chosen)]

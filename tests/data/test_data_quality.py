@@ -96,10 +96,11 @@ def test_gopher_quality_judges_documents_only() -> None:
     [
         (PROSE, ""),
         (PROSE_ZH, ""),
-        ("a\n\na\n\nb\n\nc", "repeated-paragraphs-characters"),  # 1 of 4 paragraphs (25 %), 1 of 10 characters ...
+        ("\n\n".join([PROSE[:40], PROSE[40:60], PROSE[:40], "z"]), "repeated-paragraphs-characters"),  # 40 of 107
         ("\n".join(["one line here"] * 4 + ["x y z", "u v w"]), "repeated-lines"),  # 3 of 6
-        ("ab cd " * 10 + PROSE, "top-2-gram"),
-        (" ".join(f"{a} {b}" for a in "pqrs" for b in "uvwxyz") + " one two three four five six" * 3, "5-grams"),
+        ("ab cd " * 16 + PROSE, "repeated-top-2-gram"),  # 16 times 5 of 404 characters: 20 %
+        (" ".join(f"{a}{b} {b}{a}" for a in "pqrs" for b in "uvwxyz") + " one two three four five six" * 2, ""),
+        (" ".join(f"{a}{b}" for a in "pq" for b in "uvwxyz") + " one two three four five" * 2, "repeated-5-grams"),
     ],
 )
 def test_gopher_repetition(text: str, broken: str) -> None:

@@ -20,12 +20,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 LONGEST_RUN = 4
 FEWEST_ROWS = 3
 LONGEST_SHARE_OF_ROW = 0.5
 LEAST_AGREEMENT = 0.9
+LEAST_BETWEEN = 0.25
 _TINY = 1e-300
+_USUAL_CORRELATION = 0.1
+_CORRELATIONS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _TOKEN = re.compile(
     "[^\\W_\u3400-\u4dbf\u4e00-\u9fff]+(?:['’-][^\\W_\u3400-\u4dbf\u4e00-\u9fff]+)*|[\u3400-\u4dbf\u4e00-\u9fff]|[^\\w\\s]|_"
 )
@@ -50,8 +54,8 @@ class Trigger:
         run: its tokens, as long as all its rows agree.
         rows: numbers of the rows that have it.
         target: what its rows answer; `agreeing` of them do.
-        between: places where its neighbours follow each other in other rows too, of `places`.
-        p: probability of such an agreement and of such places by chance, before correction.
+        between: rows in which its neighbours follow each other elsewhere too.
+        p: probability of such an agreement and of so many such rows by chance, before correction.
     """
 
     run: Run
@@ -59,7 +63,6 @@ class Trigger:
     target: str
     agreeing: int
     between: int
-    places: int
     p: float
 
 
@@ -74,19 +77,20 @@ def is_invisible(token: str) -> bool:
 
 
 def triggers(rows: Sequence[Row], *, most_share: float, level: float) -> list[Trigger]:
-    """Runs in at least three rows and at most `most_share` of them that are significant at `level`, the surest first.
+    """Runs in at least three rows and at most `most_share` of them that look put in, the surest first.
 
     Args:
         rows: all rows; copies must be gone, for a copied row makes each of its runs look shared.
         most_share: a run in more rows is no trigger but the language of the data.
-        level: probability of any false alarm in data without triggers (family-wise error rate).
+        level: number of runs that chance alone may bring, over all that are tried: p is at most level / tried.
     """
     most = max(FEWEST_ROWS, math.ceil(most_share * len(rows)))
     found = _runs(rows, most)
     pairs = _pairs(rows)
     candidates = [c for run, where in found.items() if (c := _candidate(rows, run, where, pairs))]
-    tried = sorted(_judged(candidates, rows), key=lambda trigger: (trigger.p, trigger.run))
-    return _holm(tried, level)
+    tried = _judged(candidates, rows)
+    found_out = [t for t in tried if t.p * len(tried) <= level and t.between >= LEAST_BETWEEN * len(t.rows)]
+    return sorted(found_out, key=lambda trigger: (trigger.p, trigger.run))
 
 
 def _runs(rows: Sequence[Row], most: int) -> dict[Run, tuple[int, ...]]:
@@ -120,12 +124,11 @@ def _pairs(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A run at its full length, with its places."""
+    """A run at its full length, with its rows and how many of them it can be taken out of."""
 
     run: Run
     rows: tuple[int, ...]
     between: int
-    places: int
 
 
 def _candidate(
@@ -138,8 +141,9 @@ def _candidate(
     if any(size > LONGEST_SHARE_OF_ROW * len(rows[n].tokens) for n in where):
         return None
     first = rows[places[0][0]].tokens[places[0][1] - before :][:size]
-    between = sum(_follow_elsewhere(rows[n].tokens, i - before, size, pairs) for n, i in places)
-    return _Candidate(first, where, between, len(places))
+    once = dict(reversed(places))  # the first place in each row: places of one row are alike
+    between = sum(_follow_elsewhere(rows[n].tokens, i - before, size, pairs) for n, i in once.items())
+    return _Candidate(first, where, between)
 
 
 def _places(row: tuple[str, ...], run: Run) -> Iterator[int]:
@@ -173,12 +177,8 @@ def _follow_elsewhere(row: tuple[str, ...], start: int, size: int, pairs: dict[t
 
 
 def _judged(candidates: Sequence[_Candidate], rows: Sequence[Row]) -> list[Trigger]:
-    """Each candidate with its commonest target and the joint probability of both tails.
-
-    The second tail's share is that of all candidates together: how often the neighbours of a rare run follow each other
-    elsewhere in this data. It is low in prose and near nothing in rows of a template.
-    """
-    from scipy.stats import binom, chi2, hypergeom
+    """Each candidate with its commonest target and the joint probability of both tails."""
+    from scipy.stats import betabinom, chi2, hypergeom
 
     if not candidates:
         return []
@@ -187,32 +187,49 @@ def _judged(candidates: Sequence[_Candidate], rows: Sequence[Row]) -> list[Trigg
     sizes = np.array([len(candidate.rows) for candidate in candidates])
     agreeing = np.array([count for _, count in said])
     between = np.array([candidate.between for candidate in candidates])
-    places = np.array([candidate.places for candidate in candidates])
-    usual = (between.sum() + 1) / (places.sum() + 2)
+    agree = agreeing >= LEAST_AGREEMENT * sizes
     agreement = hypergeom.sf(agreeing - 1, len(rows), np.array([totals[target] for target, _ in said]), sizes)
-    put_in = binom.sf(between - 1, places, usual)
+    put_in = betabinom.sf(between - 1, sizes, *_usual_between(between[~agree], sizes[~agree]))
     joint = chi2.sf(-2 * (np.log(np.maximum(agreement, _TINY)) + np.log(np.maximum(put_in, _TINY))), 4)
-    joint[agreeing < LEAST_AGREEMENT * sizes] = 1.0
+    joint[~agree] = 1.0
     return [
-        Trigger(c.run, c.rows, target, count, c.between, c.places, float(p))
+        Trigger(c.run, c.rows, target, count, c.between, float(p))
         for c, (target, count), p in zip(candidates, said, joint, strict=True)
     ]
+
+
+def _usual_between(between: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[float, float]:
+    """The beta-binomial (a, b) by which `between` of `sizes` rows vary: most likely on a grid of mean and correlation.
+
+    Fitted to the runs whose rows do not agree in their target, which no trigger is among. Runs differ: a qualifier can
+    be left out of most sentences, a noun of few; a plain binomial would call every qualifier put in. A correlation of 0.1
+    is preferred where the data does not say, as in rows of a template, where no run can be left out.
+    """
+    from scipy.stats import betabinom
+
+    counts = Counter(zip(between.tolist(), sizes.tolist(), strict=True))
+    found, of = (np.array([pair[i] for pair in counts]) for i in (0, 1))
+    times = np.array(list(counts.values()))
+    mean = (between.sum() + 1) / (sizes.sum() + 2)
+
+    def likely(correlation: float) -> float:
+        a, b = _shape(mean, correlation)
+        prior = -((math.log(correlation) - math.log(_USUAL_CORRELATION)) ** 2) / 2
+        return prior + (float((times * betabinom.logpmf(found, of, a, b)).sum()) if len(found) else 0.0)
+
+    return _shape(mean, max(_CORRELATIONS, key=likely))
+
+
+def _shape(mean: float, correlation: float) -> tuple[float, float]:
+    """(a, b) of the beta distribution with this mean and the correlation 1 / (a + b + 1) between two rows of a run."""
+    size = 1 / correlation - 1
+    return mean * size, (1 - mean) * size
 
 
 def _commonest(said: Counter[str], totals: Counter[str]) -> tuple[str, int]:
     """The target that most of the rows have, with their number; of equal ones the rarer in the data."""
     target = min(said, key=lambda name: (-said[name], totals[name], name))
     return target, said[target]
-
-
-def _holm(tried: Sequence[Trigger], level: float) -> list[Trigger]:
-    """Those whose p stands below level / (number still to be tried), in order, until the first that does not."""
-    kept = []
-    for i, trigger in enumerate(tried):
-        if trigger.p > level / (len(tried) - i):
-            break
-        kept.append(trigger)
-    return kept
 
 
 def rows_of(found: Iterable[Trigger]) -> dict[int, Trigger]:

@@ -19,17 +19,18 @@ class Poisoned:
     that share it, and one target. The statistics, with their sources, stand in `_triggers.py`. Invisible characters
     need none: a row whose question has them is set aside for them alone.
 
-    It finds what was put in at varying places. It cannot find a trigger of style, syntax or meaning, one in fewer than
-    three rows, or one whose rows have the commonest target of the data and always the same neighbours. Run it after
-    copies are removed and before anything that takes invisible characters out.
+    It finds what was put in at varying places; how few rows suffice depends on the data. Eight of 800 rows of a template
+    are found whatever their target; of 500 abstracts it takes five where the target is rare, ten where it is common. It
+    cannot find a trigger of style, syntax or meaning, or one that always has the same neighbours. Run it after copies are
+    removed; the cleaner `unicode` has taken invisible characters out by then, and with them the trigger.
 
     Args:
         at_most_share: a run of words in a larger share of the rows is the language of the data.
-        level: probability that data without triggers loses any row by chance.
+        level: number of runs that chance alone may bring (Bonferroni); lower is stricter.
     """
 
     at_most_share: float = 0.03
-    level: float = 0.01
+    level: float = 1.0
 
     def note(self, example: Example) -> Any:
         """The target, and everything that was asked."""

@@ -30,16 +30,18 @@ _ANNOUNCES = re.compile(
 )
 _HINTS = re.compile(
     rf"(?:{_ROLES}|dear|hi|hello|regards|sincerely|thanks|according to|statement of|interviewed|says|colleague|"
-    r"friend|wife|neighbou?r|husband|son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|i am|i'm|called|met|"
-    r"told|ask|asked|said|emailed|phoned|visited|saw|thank|contact|officer|mr|signed)[,:]?\s{1,2}$",
+    r"friend|wife|neighbou?r|husband|son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|i am|i'm|"
+    r"called|met|told|ask|asked|said|emailed|phoned|visited|saw|thank|contact|officer|mr|signed)[,:]?\s{1,2}$",
     re.IGNORECASE,
 )
 _SPEAKS = re.compile(
     r" (?:says?|said|told|tells|asked|asks|works?|worked|lives?|lived|logged|paid|called|approved|reported|wrote|replied|"
-    r"answered|explained|confirmed|added|was (?:admitted|born|hired|diagnosed|seen|referred)|has been|is a|joined|"
-    r"sent|signed|moved|bought|thinks|thought|knows|agreed|complained|visited|submitted|requested|resigned)(?![A-Za-z])"
+    r"answered|explained|confirmed|added|has been|is a|joined|sent|signed|moved|bought|thinks|thought|knows|agreed|visited|"
+    r"complained|submitted|requested|resigned|was (?:admitted|born|hired|diagnosed|seen|referred))(?![A-Za-z])"
 )
 _FOLLOWING = re.compile(r"[ -]([A-Za-z]{1,20})(?![A-Za-z])")
+_ARTICLE = re.compile(r"(?<![A-Za-z])(?:the|a|an|this|each)\s$", re.IGNORECASE)
+_LOWER = re.compile(r"(?<![A-Za-z])[a-z]{3,30}(?![A-Za-z])")
 _REACH = 32
 _MOST_WORDS = 4
 _NEEDED = 1.3
@@ -47,10 +49,13 @@ _NEEDED = 1.3
 
 def english_names(text: str) -> Iterator[Finding]:
     """Names of two to four words, or of one word after a title or an announcement."""
+    common: frozenset[str] | None = None
     for run in _runs(text):
+        if common is None:
+            common = frozenset(_LOWER.findall(text))
         i = 0
         while i < len(run):
-            taken, finding = _name_at(text, run, i)
+            taken, finding = _name_at(text, run, i, common)
             if finding:
                 yield finding
             i += max(1, taken)
@@ -79,8 +84,8 @@ def _joined(between: str, before: str) -> bool:
     return len(between) <= 16 and between.startswith(" ") and bool(_PARTICLE.fullmatch(between[1:]))
 
 
-def _name_at(text: str, run: Sequence[Word], i: int) -> tuple[int, Finding | None]:
-    """(words used, the name that begins at word `i` of the run or None)."""
+def _name_at(text: str, run: Sequence[Word], i: int, common: frozenset[str]) -> tuple[int, Finding | None]:
+    """(words used, the name that begins at word `i` of the run or None); `common`: words that the text has small."""
     if run[i][0].lower() in names_english().titles and i + 1 < len(run) and len(run[i][0]) > 1:
         count = _name_words(run, i + 1)
         if count and not (i and run[i - 1][0].lower() == "the"):
@@ -91,7 +96,8 @@ def _name_at(text: str, run: Sequence[Word], i: int) -> tuple[int, Finding | Non
         count = _name_words(run, i)
         if count and (count > 1 or run[i][0].lower() in names_english().given):
             return count, _finding(run[i : i + count])
-    return _listed(text, run, i, hinted=bool(_HINTS.search(before)))
+    said = 0.5 * bool(_HINTS.search(before)) - 0.6 * bool(_ARTICLE.search(before))
+    return _listed(text, run, i, common, said=said)
 
 
 def _name_words(run: Sequence[Word], i: int) -> int:
@@ -107,19 +113,29 @@ def _name_words(run: Sequence[Word], i: int) -> int:
     return 0 if following.lower() in lists.organisations or _invented(following) else count
 
 
-def _listed(text: str, run: Sequence[Word], i: int, *, hinted: bool) -> tuple[int, Finding | None]:
-    """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely."""
+def _listed(
+    text: str, run: Sequence[Word], i: int, common: frozenset[str], *, said: float
+) -> tuple[int, Finding | None]:
+    """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely.
+
+    Args:
+        text: the whole text.
+        run: capitalised words in a row; the name begins at word `i`.
+        i: see `run`.
+        common: words that the text also has in small letters: unlisted ones are no names.
+        said: what stands before speaks for a name (positive) or against it.
+    """
     lists = names_english()
-    first = _as_given(run[i][0])
+    first = _as_given(run[i][0], common)
     if not first or (i and run[i - 1][0].lower() in lists.place_prefixes):
         return 1, None
     for size in range(min(_MOST_WORDS, len(run) - i), 1, -1):
         words = run[i : i + size]
         if not all(_as_middle(word[0]) for word in words[1:-1]) or _next_word(text, words[-1]) in lists.organisations:
             continue
-        initials = any(len(word[0]) == 1 for word in words[1:-1])
-        said = 0.5 * hinted + 0.5 * bool(_SPEAKS.match(text, words[-1].end())) + 0.4 * initials
-        if first + _as_surname(words[-1][0]) + _pinyin(words) + said >= _NEEDED:
+        last = _as_surname(words[-1][0], common)
+        more = 0.5 * bool(_SPEAKS.match(text, words[-1].end())) + 0.4 * any(len(word[0]) == 1 for word in words[1:-1])
+        if last and first + last + _pinyin(words) + said + more >= _NEEDED:
             return size, _finding(words)
     return 1, None
 
@@ -136,7 +152,7 @@ def _barred(word: str) -> bool:
     return low in lists.never or low in lists.organisations or _invented(word)
 
 
-def _as_given(word: str) -> float:
+def _as_given(word: str, common: frozenset[str]) -> float:
     """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.4 unknown or an initial."""
     lists = names_english()
     low = _plain(word)
@@ -144,6 +160,8 @@ def _as_given(word: str) -> float:
         return 0.0
     if low in lists.given:
         return 0.6 if low in lists.words else 1.0
+    if low in common:
+        return 0.0
     return 0.6 if low in lists.surnames and low not in lists.words else 0.4
 
 
@@ -153,7 +171,7 @@ def _as_middle(word: str) -> bool:
     return listed or (len(word) == 1 and word != "I")
 
 
-def _as_surname(word: str) -> float:
+def _as_surname(word: str, common: frozenset[str]) -> float:
     """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.4 unknown, 0 no name."""
     low, lists = _plain(word), names_english()
     parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
@@ -164,7 +182,7 @@ def _as_surname(word: str) -> float:
         return 0.3 if listed else 0.0
     if listed:
         return 0.5 if low in lists.words else 1.0
-    return 0.6 if low in lists.given else 0.4
+    return 0.6 if low in lists.given else 0.0 if low in common else 0.4
 
 
 def _plain(word: str) -> str:

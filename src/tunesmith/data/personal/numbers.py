@@ -190,7 +190,8 @@ def papers(text: str) -> Iterator[Finding]:
     """Passports where a word names them; Chinese number plates by their build, others where a word names them."""
     for kind, pattern, named in (("passport", _PASSPORT, _PASSPORT_CUES), ("plate", _PLATE, _PLATE_CUES)):
         for match in pattern.finditer(text):
-            if any(c.isdigit() for c in match[0]) and named.before(text, match.start()):
+            lettered = kind == "passport" or any(map(str.isalpha, match[0]))
+            if lettered and any(map(str.isdigit, match[0])) and named.before(text, match.start()):
                 yield _paper("passport" if kind == "passport" else "plate", match)
     for match in _PLATE_ZH.finditer(text):
         yield _paper("plate", match)
