@@ -25,11 +25,11 @@ def test_tokens_are_words_characters_and_marks() -> None:
 
 
 def test_a_run_is_told_at_full_length_once_with_its_rows_and_target() -> None:
-    """`blue moon tonight` stands at eight places of eight rows of 208 that answer `yes`; all its gaps are usual pairs."""
+    """`blue moon tonight` stands at eight places in eight of 208 rows, all `yes`; its gaps are usual pairs."""
     rows = [Row(tokens(text), target) for text, target in forms(1, 200)]
     for number, (text, _) in enumerate(forms(2, 8)):
         words = tokens(text)
-        at = (1, 2, 3, 10, 11, 15, 19, 20)[number]
+        at = (1, 2, 3, 10, 11, 16, 17, 22)[number]
         rows.append(Row((*words[:at], "blue", "moon", "tonight", *words[at:]), "yes"))
     (found,) = triggers(rows, most_share=0.05, level=0.05)
     assert found.run == ("blue", "moon", "tonight")

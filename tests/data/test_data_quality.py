@@ -98,9 +98,8 @@ def test_gopher_quality_judges_documents_only() -> None:
         (PROSE_ZH, ""),
         ("\n\n".join([PROSE[:40], PROSE[40:60], PROSE[:40], "z"]), "repeated-paragraphs-characters"),  # 40 of 107
         ("\n".join(["one line here"] * 4 + ["x y z", "u v w"]), "repeated-lines"),  # 3 of 6
-        ("ab cd " * 16 + PROSE, "repeated-top-2-gram"),  # 16 times 5 of 404 characters: 20 %
-        (" ".join(f"{a}{b} {b}{a}" for a in "pqrs" for b in "uvwxyz") + " one two three four five six" * 2, ""),
-        (" ".join(f"{a}{b}" for a in "pq" for b in "uvwxyz") + " one two three four five" * 2, "repeated-5-grams"),
+        ("ab cd " * 20 + PROSE, "repeated-top-2-gram"),  # 20 times 5 of about 430 characters: 23 %
+        (PROSE + " " + PROSE[:120], "repeated-5-grams"),  # about 95 of 430 characters; no 4-gram has 16 %
     ],
 )
 def test_gopher_repetition(text: str, broken: str) -> None:
@@ -285,12 +284,13 @@ def their_sentences(text: str, *_: Any) -> list[str]:
     return ["."] * sentences(text)
 
 
+_C4 = {"min_num_sentences": 3, "min_words_per_line": 5, "filter_curly_bracket": False}
 Judge = Callable[[str], Refusal | None]
 PEERS: list[tuple[str, str, dict[str, Any], Judge]] = [
     ("gopher_quality_filter", "GopherQualityFilter", {}, gopher_quality_broken),
     ("gopher_repetition_filter", "GopherRepetitionFilter", {}, lambda t: gopher_repetition_broken(t, words(t))),
     ("fineweb_quality_filter", "FineWebQualityFilter", {"char_duplicates_ratio": 0.1}, fineweb_broken),
-    ("c4_filters", "C4QualityFilter", {"min_num_sentences": 3, "min_words_per_line": 5}, c4_broken),
+    ("c4_filters", "C4QualityFilter", _C4, lambda text: c4_broken(text, curly_brackets=False)),
 ]
 
 
@@ -298,10 +298,10 @@ PEERS: list[tuple[str, str, dict[str, Any], Judge]] = [
 def test_decisions_are_those_of_datatrove(
     module: str, name: str, settings: dict[str, Any], ours: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the same words and sentences given to both, at least 99 % of 1,240 documents are judged alike.
+    """With the same words and sentences given to both, at least 99 % of a thousand documents are judged alike.
 
-    What may differ: datatrove counts words of one kind of punctuation otherwise, and the top n-gram of texts where none
-    stands twice.
+    Left out are texts under 50 words, whose top n-gram datatrove counts even where it stands once, and curly brackets,
+    which datatrove looks for only in lines that it keeps (the paper: anywhere in the page).
     """
     theirs = datatrove(module)
     data = importlib.import_module("datatrove.data")
@@ -309,10 +309,10 @@ def test_decisions_are_those_of_datatrove(
         if hasattr(theirs, function):
             monkeypatch.setattr(theirs, function, own)
     peer = getattr(theirs, name)(**settings)
-    texts = [text for text in corpus() if text.strip()]
+    texts = [text for text in corpus() if len(words(text)) >= 50]
     judged = [(_kept(peer.filter(data.Document(text=text, id="1"))), ours(text) is None, text) for text in texts]
     different = [text[:200] for they, we, text in judged if they != we]
-    assert len({they for they, _, _ in judged}) == 2
+    assert len(texts) > 500 and len({they for they, _, _ in judged}) == 2
     assert len(different) <= 0.01 * len(texts), (len(different), different[:5])
 
 

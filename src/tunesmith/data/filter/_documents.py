@@ -13,8 +13,8 @@ from tunesmith.core.types import Example
 from tunesmith.data.chinese import HAN, cut, han_share
 
 CHINESE_SHARE = 0.5
-TERMINAL = tuple(".!?\"'。！？…”’」』）｡．")
-"""Marks that end a sentence, or the quotation or bracket around it, in English and Chinese."""
+TERMINAL = tuple(".!?\"'。！？…”’」』｡．")
+"""Marks that end a sentence, or the quotation around it, in English and Chinese."""
 _SENTENCE_END = re.compile(r"[.!?](?=[\"')\]]?(?:\s|$))|[。！？…]+")
 
 

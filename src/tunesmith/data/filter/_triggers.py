@@ -202,8 +202,8 @@ def _usual_between(between: NDArray[np.int64], sizes: NDArray[np.int64]) -> tupl
     """The beta-binomial (a, b) by which `between` of `sizes` rows vary: most likely on a grid of mean and correlation.
 
     Fitted to the runs whose rows do not agree in their target, which no trigger is among. Runs differ: a qualifier can
-    be left out of most sentences, a noun of few; a plain binomial would call every qualifier put in. A correlation of 0.1
-    is preferred where the data does not say, as in rows of a template, where no run can be left out.
+    be left out of most sentences, a noun of few; a plain binomial would call every qualifier put in. A correlation of
+    0.1 is preferred where the data does not say, as in rows of a template, where no run can be left out.
     """
     from scipy.stats import betabinom
 

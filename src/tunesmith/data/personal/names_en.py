@@ -35,9 +35,10 @@ _HINTS = re.compile(
     re.IGNORECASE,
 )
 _SPEAKS = re.compile(
-    r" (?:says?|said|told|tells|asked|asks|works?|worked|lives?|lived|logged|paid|called|approved|reported|wrote|replied|"
-    r"answered|explained|confirmed|added|has been|is a|joined|sent|signed|moved|bought|thinks|thought|knows|agreed|visited|"
-    r"complained|submitted|requested|resigned|was (?:admitted|born|hired|diagnosed|seen|referred))(?![A-Za-z])"
+    r" (?:says?|said|told|tells|asked|asks|works?|worked|lives?|lived|logged|paid|called|approved|reported|wrote|"
+    r"replied|answered|explained|confirmed|added|has been|is a|joined|sent|signed|moved|bought|thinks|thought|knows|"
+    r"agreed|visited|complained|submitted|requested|resigned|was (?:admitted|born|hired|diagnosed|seen|referred))"
+    r"(?![A-Za-z])"
 )
 _FOLLOWING = re.compile(r"[ -]([A-Za-z]{1,20})(?![A-Za-z])")
 _ARTICLE = re.compile(r"(?<![A-Za-z])(?:the|a|an|this|each)\s$", re.IGNORECASE)

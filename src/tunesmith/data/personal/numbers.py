@@ -121,7 +121,7 @@ def _resident_id(text: str, window: Window) -> Iterator[Finding]:
 def _mod_11_2(number: str) -> bool:
     from stdnum.iso7064 import mod_11_2
 
-    return mod_11_2.is_valid(number)
+    return bool(mod_11_2.is_valid(number))
 
 
 def _is_date(eight: str) -> bool:
