@@ -28,10 +28,12 @@ from tunesmith.core.types import (
     Noun,
     Profile,
     Reason,
+    Refusal,
     Release,
     Report,
     Score,
     Snapshot,
+    Tally,
     Target,
     Tokens,
     ToolCall,
@@ -75,7 +77,9 @@ NOUNS: list[Noun] = [
         sampling={"temperature": 0.6},
     ),
     Profile(problem="p", task="classification", labels=("a", "b"), targets=(Target(measure="f1", at_most=1),)),
-    Drop(place="x.csv:3", step="read", reason="empty"),
+    Drop(place="x.csv:3", step="read", reason="empty", fate="merged", byte=17),
+    Refusal(reason="too-short", detail="3 words", fate="aside"),
+    Tally(step="read", rows_in=4, kept=1, dropped={"empty": 1}, merged={"copy": 2}, changed=1),
     Snapshot(rows_in=3, kept=2, dropped={"empty": 1}, splits={"train": 2}, leakage={"exact": 0}, gates=(GATE,)),
     Tokens(
         chat_template_hash="h",
@@ -219,6 +223,12 @@ def test_an_example_id_depends_on_what_is_said_and_on_nothing_else() -> None:
     assert one.startswith("ex-")
     different = [example_id(TURNS[:3], "2"), example_id(TURNS, None), example_id(TURNS, "2", TURNS[3])]
     assert len({one, *different}) == 4
+
+
+@pytest.mark.parametrize(("kept", "balanced"), [(2, True), (1, False), (3, False)])
+def test_a_tally_is_balanced_when_every_row_is_counted_once(kept: int, balanced: bool) -> None:
+    """Five rows in; two dropped, one merged: two must have gone on."""
+    assert Tally(step="s", rows_in=5, kept=kept, dropped={"a": 2}, merged={"b": 1}).balanced == balanced
 
 
 def test_likelihood_per_token() -> None:

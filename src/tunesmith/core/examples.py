@@ -14,7 +14,7 @@ from typing import Any
 from tunesmith.core.errors import CorruptArtifact
 from tunesmith.core.types import Example, Split
 
-_PLAIN = ("id", "target", "group", "kind", "source", "licence", "place", "parent", "split", "desirable")
+_PLAIN = ("id", "target", "group", "kind", "source", "licence", "place", "byte", "parent", "split", "desirable")
 _JSON = ("messages", "rejected", "tools", "images", "audio", "attributes")
 _ROWS_PER_BATCH = 4096
 
@@ -28,8 +28,8 @@ def write_examples(path: Path, examples: Iterable[Example]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [pa.field(name, pa.bool_() if name == "desirable" else pa.string()) for name in _PLAIN]
-    schema = pa.schema(columns + [pa.field(name, pa.string()) for name in _JSON])
+    types = {"desirable": pa.bool_(), "byte": pa.int64()}
+    schema = pa.schema([pa.field(name, types.get(name, pa.string())) for name in (*_PLAIN, *_JSON)])
     written = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in _batches(examples):
@@ -86,4 +86,5 @@ def _row(example: Example) -> dict[str, Any]:
 
 def _example(row: dict[str, Any]) -> Example:
     values = {name: json.loads(row[name]) for name in _JSON}
-    return Example.model_validate({**{name: row[name] for name in _PLAIN}, **values})
+    plain = {name: row[name] for name in _PLAIN if name in row}  # a column that an older version did not write
+    return Example.model_validate({**plain, **values})

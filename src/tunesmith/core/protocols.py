@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.events import Events
-from tunesmith.core.types import Answer, Base, Drop, Example, Expert, Likelihood, Measure, Message, Profile, Score
+from tunesmith.core.types import (
+    Answer,
+    Base,
+    Drop,
+    Example,
+    Expert,
+    Likelihood,
+    Measure,
+    Message,
+    Profile,
+    Refusal,
+    Score,
+)
 
 Conversation = Sequence[Message]
 
@@ -68,6 +80,35 @@ class Source(Protocol):
         ...
 
 
+class Filter(Protocol):
+    """Decides of one row, from that row alone, whether it goes on."""
+
+    def judge(self, example: Example) -> Refusal | None:
+        """None: the row goes on as it is. The same row gets the same word, whatever was judged before it."""
+        ...
+
+
+class CorpusFilter(Protocol):
+    """Decides of each row in the light of all rows: copies, a trigger that many rows share, shares of a source.
+
+    Two passes, so that the outcome depends on the rows and their order alone, never on shards and workers: `note` sees
+    one row, in any process; `decide` sees every note, in the order of the rows, in one process.
+    """
+
+    def note(self, example: Example) -> Any:
+        """What `decide` must know of this row, as a small JSON value; notes lie on disk between the passes."""
+        ...
+
+    def decide(self, notes: Iterable[Any]) -> Iterable[Refusal | None]:
+        """One word per note, in order, as `Filter.judge`.
+
+        Args:
+            notes: of all rows, in order; read from disk anew each time they are gone through, which may be several
+                times. Whoever keeps less than all of them in memory stays small on large inputs.
+        """
+        ...
+
+
 class Scorer(Protocol):
     """Judges one answer. Shared by evaluation and by rewards in training."""
 
@@ -85,11 +126,27 @@ class Metric(Protocol):
 
 
 class Executor(Protocol):
-    """Runs a function over shards; results come back in the order of the shards."""
+    """Runs a function over shards: in this process, in several, on a cluster. Where it runs never shows in a result."""
 
-    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> list[Any]:
-        """`[function(shard) for shard in shards]`, wherever that is computed."""
+    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterator[Any]:
+        """`function(shard)` for every shard, in the order of the shards, each given out when those before it were.
+
+        What `function` raises for a shard is raised at that shard's turn; no shard is begun after that, and none after
+        the iterator was closed. Results are small: what is large is written to files that a result names.
+
+        Args:
+            function: a function of a module or a `partial` of one, with values that can be sent to another process.
+            shards: values that can be sent to another process.
+        """
         ...
+
+
+class Here:
+    """The executor that every other one must agree with: this process, one shard after the other."""
+
+    def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterator[Any]:
+        """See `Executor.map`."""
+        return map(function, shards)
 
 
 def _no_scorer(*_: Any) -> Scorer:
@@ -110,6 +167,7 @@ class Context:
         open: makes an answerer of a base or an expert; a context manager, so that its memory is freed.
         scorer: makes a scorer of `{use: NAME, ...}` for a task with this profile; rewards in training are scorers.
         workers: processes that will share the training; what they need together is judged before.
+        executor: where work on shards is done.
     """
 
     root: Path
@@ -121,3 +179,4 @@ class Context:
     open: Callable[[Base | Expert], AbstractContextManager[LikelihoodAnswerer]]
     scorer: Callable[[Any, Profile], Scorer] = _no_scorer
     workers: int = 1
+    executor: Executor = Here()  # noqa: RUF009 - it has no state

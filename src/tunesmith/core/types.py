@@ -80,7 +80,10 @@ class Example(Noun):
         attributes: columns that are not shown to the model but sliced by, e.g. protected groups: name -> value.
         kind: how structured the source was.
         source, licence: where the row comes from.
-        place: file and line or row number in the source, for people.
+        place: where the row stands, for people: `FILE:NUMBER`, the number of its line, row, page or paragraph; `FILE`
+            alone for a whole document. FILE goes on inside archives (`all.zip/notes/a.txt`) and workbooks
+            (`b.xlsx/Sheet1`).
+        byte: offset of the row's first byte in its file; None where the format has none (pages, cells, archives).
         parent: id of the example that this one was made from, if any.
         split: set by the splitter, or beforehand by a source that is already split.
     """
@@ -99,6 +102,7 @@ class Example(Noun):
     source: str = ""
     licence: str = ""
     place: str = ""
+    byte: int | None = None
     parent: str | None = None
     split: Split | None = None
 
@@ -300,24 +304,71 @@ class Profile(Artifact):
     licences: tuple[str, ...] = ()
 
 
+Fate = Literal["dropped", "merged", "aside"]
+
+
+class Refusal(Noun):
+    """Why a filter lets a row not go on.
+
+    Fields:
+        reason: stable kebab-case reason (`too-short`, `personal-data`).
+        detail: what was seen, shortened, with the figures that decided; never the personal data itself.
+        fate: `dropped`; `merged`: the row says what a row that stays says too, which `detail` names; `aside`: dropped
+            here, and kept whole in `aside.parquet` until a person has looked at it.
+    """
+
+    reason: str
+    detail: str = ""
+    fate: Fate = "dropped"
+
+
 class Drop(Noun):
     """One row that did not go on, and why.
 
     Fields:
-        place: file and line or row number in the source.
-        step: the operation that dropped it (`read`, `clean.html`, `duplicates`, ...).
+        place: file and number in the source, see `Example.place`.
+        step: the operation that dropped it (`read`, `clean.html`, `filter.length`, `duplicates`, ...).
         reason: stable kebab-case reason.
         detail: what was seen, shortened.
+        fate: see `Refusal`.
+        byte: offset of the row's first byte in its file; None where the format has none.
     """
 
     place: str
     step: str
     reason: str
     detail: str = ""
+    fate: Fate = "dropped"
+    byte: int | None = None
+
+
+class Tally(Noun):
+    """What one operation of the data line did: every row that came in was kept, dropped or merged, exactly.
+
+    Fields:
+        step: the operation's name, as in `Drop.step`.
+        rows_in: rows that it was given; `kept`: rows that went on.
+        dropped: reason -> rows, those set aside for review included; `merged`: reason -> rows.
+        changed: rows that went on altered.
+    """
+
+    step: str
+    rows_in: int
+    kept: int
+    dropped: dict[str, int] = Field(default_factory=dict)
+    merged: dict[str, int] = Field(default_factory=dict)
+    changed: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether no row was lost and none was counted twice."""
+        return self.rows_in == self.kept + sum(self.dropped.values()) + sum(self.merged.values())
 
 
 class Snapshot(Artifact):
-    """Clean, split, documented training data. Files: `examples.parquet`, `drops.jsonl`, `datasheet.json`.
+    """Clean, split, documented training data. Files: `examples.parquet`, `drops.jsonl`, `datasheet.json`, `.md`.
+
+    Rows that a filter set aside for review are in `aside.parquet`, where there are any.
 
     Fields:
         rows_in: rows that were read from the sources; `rows_in = kept + sum(dropped.values())`, exactly.
@@ -327,6 +378,7 @@ class Snapshot(Artifact):
         groups: number of distinct groups.
         leakage: result of the leak check (counts per kind of match, the first pairs).
         changed: operation -> rows it altered but kept.
+        tallies: what each operation was given and what became of it, in order; every one is balanced.
     """
 
     prefix: ClassVar[str] = "snap"
@@ -338,6 +390,7 @@ class Snapshot(Artifact):
     groups: int = 0
     leakage: dict[str, Any] = Field(default_factory=dict)
     changed: dict[str, int] = Field(default_factory=dict)
+    tallies: tuple[Tally, ...] = ()
 
 
 class Tokens(Artifact):

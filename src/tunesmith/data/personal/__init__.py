@@ -1,0 +1,1 @@
+"""Personal data in texts: where it stands (`find`), and what can stand there instead (`stand_in`)."""

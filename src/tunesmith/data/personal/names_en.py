@@ -1,0 +1,226 @@
+"""Names of people in Latin letters: lists of names, titles, and the words that announce a name.
+
+A name is found when its words are likely names together: a given name of the list followed by a surname of the list, a
+title followed by a capitalised word, or capitalised words after words that announce a name. A given name alone is not
+looked for: it tells nobody.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from tunesmith.data.personal.findings import Finding, Part
+from tunesmith.data.personal.lists import names_english, stand_ins
+
+_LETTER = "A-Za-zÀ-ÖØ-öø-ɏ"
+_WORD = re.compile(
+    rf"(?<![{_LETTER}0-9_@-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
+)
+_PARTICLE = re.compile(r"(?:(?:van|von|de|der|den|da|dos|del|della|di|la|le|bin|ibn|al|el|ter) ){1,3}")
+_ROLES = (
+    "patient|customer|client|applicant|contact|employee|account|author|holder|beneficiary|borrower|guarantor|physician|"
+    "doctor|nurse|manager|operator|inspector|engineer|technician|supervisor"
+)
+_ANNOUNCES = re.compile(
+    rf"(?:my name is|(?:(?:full|first|last|legal|{_ROLES}) )?name ?(?:is|:|=)|named|signed(?: by)?:?|i am called|"
+    rf"this is|prepared by:?|attn:?|attention:?|cc:|from:|to:|(?:{_ROLES}):)[ \t]{{0,3}}$",
+    re.IGNORECASE,
+)
+_HINTS = re.compile(
+    rf"(?:{_ROLES}|dear|hi|hello|regards|sincerely|thanks|according to|statement of|interviewed|says|colleague|"
+    r"friend|wife|neighbou?r|husband|son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|i am|i'm|"
+    r"called|met|told|ask|asked|said|emailed|phoned|visited|saw|thank|contact|officer|mr|signed)[,:]?\s{1,2}$",
+    re.IGNORECASE,
+)
+_SPEAKS = re.compile(
+    r" (?:says?|said|told|tells|asked|asks|works?|worked|lives?|lived|logged|paid|called|approved|reported|wrote|"
+    r"replied|answered|explained|confirmed|added|has been|is a|joined|sent|signed|moved|bought|thinks|thought|knows|"
+    r"agreed|visited|complained|submitted|requested|resigned|was (?:admitted|born|hired|diagnosed|seen|referred))"
+    r"(?![A-Za-z])"
+)
+_FOLLOWING = re.compile(r"[ -]([A-Za-z]{1,20})(?![A-Za-z])")
+_ARTICLE = re.compile(r"(?<![A-Za-z])(?:the|a|an|this|each)\s$", re.IGNORECASE)
+_LOWER = re.compile(r"(?<![A-Za-z])[a-z]{3,30}(?![A-Za-z])")
+_REACH = 32
+_MOST_WORDS = 4
+_NEEDED = 1.3
+
+
+def english_names(text: str) -> Iterator[Finding]:
+    """Names of two to four words, or of one word after a title or an announcement."""
+    common: frozenset[str] | None = None
+    for run in _runs(text):
+        if common is None:
+            common = frozenset(_LOWER.findall(text))
+        i = 0
+        while i < len(run):
+            taken, finding = _name_at(text, run, i, common)
+            if finding:
+                yield finding
+            i += max(1, taken)
+
+
+Word = re.Match[str]
+
+
+def _runs(text: str) -> Iterator[list[Word]]:
+    """Capitalised words that follow each other with one space, a point and a space, or a particle between."""
+    run: list[Word] = []
+    for word in _WORD.finditer(text):
+        if run and not _joined(text[run[-1].end() : word.start()], run[-1][0]):
+            yield run
+            run = []
+        run.append(word)
+    if run:
+        yield run
+
+
+def _joined(between: str, before: str) -> bool:
+    if between == " ":
+        return True
+    if between in {". ", "."}:
+        return len(before) == 1 or before.lower() in names_english().titles
+    return len(between) <= 16 and between.startswith(" ") and bool(_PARTICLE.fullmatch(between[1:]))
+
+
+def _name_at(text: str, run: Sequence[Word], i: int, common: frozenset[str]) -> tuple[int, Finding | None]:
+    """(words used, the name that begins at word `i` of the run or None); `common`: words that the text has small."""
+    if run[i][0].lower() in names_english().titles and i + 1 < len(run) and len(run[i][0]) > 1:
+        count = _name_words(run, i + 1)
+        if count and not (i and run[i - 1][0].lower() == "the"):
+            return 1 + count, _finding(run[i + 1 : i + 1 + count], titled=True)
+        return 1, None
+    before = text[max(0, run[i].start() - _REACH) : run[i].start()]
+    if _ANNOUNCES.search(before):
+        count = _name_words(run, i)
+        if count and (count > 1 or run[i][0].lower() in names_english().given):
+            return count, _finding(run[i : i + count])
+    said = 0.5 * bool(_HINTS.search(before)) - 0.6 * bool(_ARTICLE.search(before))
+    return _listed(text, run, i, common, said=said)
+
+
+def _name_words(run: Sequence[Word], i: int) -> int:
+    """How many words from `i` on can be a name that a title or an announcement leads to, at most four."""
+    lists = names_english()
+    count = 0
+    for word in run[i : i + _MOST_WORDS]:
+        initial = len(word[0]) == 1 and word.string[word.end() : word.end() + 1] == "."
+        if not initial and (_barred(word[0]) or word[0].lower() in lists.titles):
+            break
+        count += 1
+    following = run[i + count][0] if i + count < len(run) else ""
+    return 0 if following.lower() in lists.organisations or _invented(following) else count
+
+
+def _listed(
+    text: str, run: Sequence[Word], i: int, common: frozenset[str], *, said: float
+) -> tuple[int, Finding | None]:
+    """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely.
+
+    Args:
+        text: the whole text.
+        run: capitalised words in a row; the name begins at word `i`.
+        i: see `run`.
+        common: words that the text also has in small letters: unlisted ones are no names.
+        said: what stands before speaks for a name (positive) or against it.
+    """
+    lists = names_english()
+    first = _as_given(run[i][0], common)
+    if not first or (i and run[i - 1][0].lower() in lists.place_prefixes):
+        return 1, None
+    for size in range(min(_MOST_WORDS, len(run) - i), 1, -1):
+        words = run[i : i + size]
+        if not all(_as_middle(word[0]) for word in words[1:-1]) or _next_word(text, words[-1]) in lists.organisations:
+            continue
+        last = _as_surname(words[-1][0], common)
+        more = 0.5 * bool(_SPEAKS.match(text, words[-1].end())) + 0.4 * any(len(word[0]) == 1 for word in words[1:-1])
+        if last and first + last + _pinyin(words) + said + more >= _NEEDED:
+            return size, _finding(words)
+    return 1, None
+
+
+def _next_word(text: str, word: Word) -> str:
+    """The word after `word`, in lower case; empty where none follows after a space or hyphen."""
+    following = _FOLLOWING.match(text, word.end())
+    return following[1].lower() if following else ""
+
+
+def _barred(word: str) -> bool:
+    """Whether the word is in no name: a function word, a part of an organisation's name, a stand-in."""
+    low, lists = word.lower(), names_english()
+    return low in lists.never or low in lists.organisations or _invented(word)
+
+
+def _as_given(word: str, common: frozenset[str]) -> float:
+    """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.4 unknown or an initial."""
+    lists = names_english()
+    low = _plain(word)
+    if _barred(word) or low in lists.place_prefixes or low in lists.titles:
+        return 0.0
+    if low in lists.given:
+        return 0.6 if low in lists.words else 1.0
+    if low in common:
+        return 0.0
+    return 0.6 if low in lists.surnames and low not in lists.words else 0.4
+
+
+def _as_middle(word: str) -> bool:
+    low, lists = _plain(word), names_english()
+    listed = (low in lists.given or low in lists.surnames) and low not in lists.never
+    return listed or (len(word) == 1 and word != "I")
+
+
+def _as_surname(word: str, common: frozenset[str]) -> float:
+    """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.4 unknown, 0 no name."""
+    low, lists = _plain(word), names_english()
+    parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
+    listed = re.sub("['’]", "", low) in lists.surnames or any(part in lists.surnames for part in parts)
+    if len(word) < 2 or low in lists.titles or _invented(word):
+        return 0.0
+    if low in lists.never or low in lists.organisations:  # Hall and May are surnames after a sure given name
+        return 0.3 if listed else 0.0
+    if listed:
+        return 0.5 if low in lists.words else 1.0
+    return 0.6 if low in lists.given else 0.0 if low in common else 0.4
+
+
+def _plain(word: str) -> str:
+    """In lower case and without accents, as the lists have it."""
+    low = word.lower()
+    if low.isascii():
+        return low
+    return "".join(c for c in unicodedata.normalize("NFKD", low) if not unicodedata.combining(c))
+
+
+_SYLLABLE = re.compile(
+    r"(?:[bpmfdtnlgkhjqxryw]|[zcs]h?)?(?:iang|iong|uang|ang|eng|ian|iao|ing|ong|uai|uan|ai|an|ao|ei|en|er|ia|ie|in|iu|ou|ua|ue|"
+    r"ui|un|uo|a|e|i|o|u)"
+)
+
+
+def _pinyin(words: Sequence[Word]) -> float:
+    """0.8 where one of two words is a Chinese surname in pinyin and the other is one or two syllables."""
+    if len(words) != 2:
+        return 0.0
+    one, two = (word[0].lower() for word in words)
+    known = names_english().words
+    pairs = [(one, two), (two, one)]
+    fits = any(
+        a in names_english().pinyin_surnames and b not in known and re.fullmatch(rf"(?:{_SYLLABLE.pattern}){{1,2}}", b)
+        for a, b in pairs
+    )
+    return 0.8 if fits else 0.0
+
+
+def _invented(word: str) -> bool:
+    lists = stand_ins()
+    return word.title() in lists.surnames or word.title() in lists.given
+
+
+def _finding(words: Sequence[Word], *, titled: bool = False) -> Finding:
+    parts: list[Part] = [("given", word[0].lower()) for word in words]
+    if titled or len(words) > 1:
+        parts[-1] = ("surname", words[-1][0].lower())
+    return Finding("name", words[0].start(), words[-1].end(), tuple(parts))
