@@ -26,6 +26,9 @@ from torch.nn import functional
 
 NAME = "tunesmith_packed"
 
+LONG_ROW = 48
+"""Own tokens from which a row has an attention call of its own: a call costs less than padding and copying do."""
+
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
@@ -37,10 +40,13 @@ class Group:
     Args:
         index: [rows, longest] place of each token in the packed sequence; padding repeats the row's last token.
         real: [rows, longest] False where it is padding; None: there is none.
+        span: places of the only row of the group, whose states are then read and written without a copy; None: there
+            are several rows.
     """
 
     index: Tensor
     real: Tensor | None
+    span: slice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +83,11 @@ class Layout:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """Rows in groups by the power of two that their length fits into, so that padding at most doubles a row."""
-        by_size: dict[int, list[int]] = {}
+        """Long rows alone, short ones by the power of two that their length fits into: padding at most doubles one."""
+        by_size: dict[tuple[int, int], list[int]] = {}
         for row, length in enumerate(self.lengths):
-            by_size.setdefault((length - 1).bit_length(), []).append(row)
+            key = (0, row) if length >= LONG_ROW else (1, (length - 1).bit_length())
+            by_size.setdefault(key, []).append(row)
         return tuple(self._group(rows) for _, rows in sorted(by_size.items()))
 
     def _group(self, rows: list[int]) -> Group:
@@ -88,7 +95,8 @@ class Layout:
         lengths = torch.tensor([self.lengths[row] for row in rows])[:, None]
         steps = torch.arange(int(lengths.max()))[None]
         real = steps < lengths
-        return Group(starts + torch.minimum(steps, lengths - 1), None if bool(real.all()) else real)
+        span = slice(int(starts[0]), int(starts[0] + lengths[0])) if len(rows) == 1 else None
+        return Group(starts + torch.minimum(steps, lengths - 1), None if bool(real.all()) else real, span)
 
 
 def pack(prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> tuple[Tensor, Layout]:
@@ -228,11 +236,16 @@ class _PackedFlash(torch.autograd.Function):
 
 def _gather(group: Group, states: Tensor) -> Tensor:
     """[heads, T, D] -> [rows, heads, longest, D]."""
+    if group.span is not None:
+        return states[None, :, group.span]
     return states[:, group.index].transpose(0, 1)
 
 
 def _scatter(group: Group, states: Tensor, part: Tensor) -> None:
     """Write [rows, heads, longest, D] back to its places in [heads, T, D], padding left out."""
+    if group.span is not None:
+        states[:, group.span] = part[0]
+        return
     part = part.transpose(0, 1)
     if group.real is None:
         states[:, group.index] = part
