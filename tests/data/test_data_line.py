@@ -96,6 +96,7 @@ def test_eight_workers_and_whole_files_write_the_same_bytes(tmp_path: Path, monk
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra: pip install 'tunesmith[ray]'")
+@pytest.mark.filterwarnings("ignore")  # its processes outlive the objects that started them
 @pytest.mark.usefixtures("small_parts")
 def test_a_ray_cluster_writes_the_same_bytes(tmp_path: Path) -> None:
     project(tmp_path)

@@ -28,9 +28,9 @@ _BOILERPLATE_SHARE, _BOILERPLATE_ROWS = 0.5, 100
 _TABLE_BITS = (10, 22)
 _BUCKET_HEADS = 4_000_000
 _MOST_BUCKETS = 256
-_CHUNK_PRODUCTS, _CHUNK_GRAMS = 4_000_000, 4_000_000
+_CHUNK_PRODUCTS, _CHUNK_GRAMS = 1_000_000, 8_000_000
 _MIX = np.uint64(0xD6E8FEB86659FD93)
-_HEAD = np.dtype([("gram", np.uint64), ("text", np.int64)])
+_HEAD = np.dtype([("gram", np.uint64), ("text", np.int64), ("first", np.bool_)])
 
 Pairs = tuple[Rows, Rows, NDArray[np.float64]]
 Mask = NDArray[np.bool_]
@@ -138,7 +138,8 @@ def _heads(
     """Per block the (gram, text) pairs that must be met; fills `sizes` with the telling grams of each text.
 
     Jaccard >= t needs a shared part of at least t times the larger set; so of each text's n grams, in one order that is
-    common to all texts, the first n - ceil(t n) + 1 must hold a shared one. The order is by count, rare ones first.
+    common to all texts, the first n - ceil(t n) + 1 must hold a shared one. Of the smaller set even the first
+    n - ceil(2 t n / (1 + t)) + 1 must, which are marked `first`. The order is by count, rare ones first.
     """
     for first, flat, of_text in grams.each():
         owner = np.repeat(np.arange(len(of_text)), of_text)
@@ -146,14 +147,26 @@ def _heads(
         flat, owner = flat[kept], owner[kept]
         n = np.bincount(owner, minlength=len(of_text)).astype(np.int64)
         sizes[first : first + len(n)] = n
-        count = np.minimum(table.counts[table.places(flat)], 0xFFFF).astype(np.uint64)
-        order = np.lexsort((flat, count, owner))
-        head = np.where(n > 0, n - np.ceil(threshold * n - 1e-9).astype(np.int64) + 1, 0)
+        order = np.argsort(_sort_keys(flat, owner, table.counts[table.places(flat)]), kind="stable")
         place = np.arange(len(flat)) - np.repeat(np.cumsum(n) - n, n)
-        taken = order[place < np.repeat(head, n)]
+        is_head = place < np.repeat(_prefix(n, threshold), n)
+        taken = order[is_head]
         found = np.empty(len(taken), dtype=_HEAD)
         found["gram"], found["text"] = flat[taken], first + owner[taken]
+        found["first"] = (place < np.repeat(_prefix(n, 2 * threshold / (1 + threshold)), n))[is_head]
         yield found
+
+
+def _sort_keys(flat: Hashes, owner: Rows, count: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """One number a gram that sorts by text, count and hash; what its bits leave open, a stable order decides."""
+    bits = max(1, int(owner[-1]).bit_length()) if len(owner) else 1
+    rare = np.minimum(count, 0xFFFF).astype(np.uint64) << np.uint64(48 - bits)
+    return (owner.astype(np.uint64) << np.uint64(64 - bits)) | rare | (flat >> np.uint64(16 + bits))
+
+
+def _prefix(sizes: Rows, share: float) -> Rows:
+    """How many of a text's grams must hold a shared one, when at least `share` of them are shared."""
+    return np.where(sizes > 0, sizes - np.ceil(share * sizes - 1e-9).astype(np.int64) + 1, 0)
 
 
 @dataclass
@@ -193,7 +206,7 @@ class _Buckets:
 
 
 def _candidates(heads: Any, sizes: NDArray[np.int32], threshold: float) -> Iterator[tuple[Rows, Rows]]:
-    """Pairs of texts that share one of these heads and whose sizes allow the threshold."""
+    """Pairs of texts that share one of these heads, of the smaller text a first one, and whose sizes allow it."""
     from scipy.sparse import csr_matrix
 
     if not len(heads):
@@ -201,37 +214,44 @@ def _candidates(heads: Any, sizes: NDArray[np.int32], threshold: float) -> Itera
     texts, row = np.unique(heads["text"], return_inverse=True)
     grams, column = np.unique(heads["gram"], return_inverse=True)
     shape = (len(texts), len(grams))
-    matrix = csr_matrix((np.ones(len(heads), np.int32), (row, column)), shape=shape)
-    columns = matrix.T.tocsr()
-    shared = np.asarray(matrix @ np.diff(columns.indptr)).ravel()
+    probed = csr_matrix((np.ones(len(heads), np.int32), (row, column)), shape=shape)
+    first = heads["first"]
+    indexed = csr_matrix((np.ones(int(first.sum()), np.int32), (column[first], row[first])), shape=shape[::-1])
+    shared = np.asarray(probed @ np.diff(indexed.indptr)).ravel()
     for start, end in _stretches(shared, _CHUNK_PRODUCTS):
-        met = (matrix[start:end] @ columns).tocsr()
-        left, right = np.repeat(np.arange(start, end), np.diff(met.indptr)), met.indices.astype(np.int64)
-        left, right = texts[left[left < right]], texts[right[left < right]]
-        small, large = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
-        fits = small >= threshold * large - 1e-9
-        yield left[fits], right[fits]
+        met = (probed[start:end] @ indexed).tocsr()
+        large = texts[np.repeat(np.arange(start, end), np.diff(met.indptr))]
+        small = texts[met.indices]
+        less, more = sizes[small], sizes[large]
+        fits = ((less < more) | ((less == more) & (small < large))) & (less >= threshold * more - 1e-9)
+        small, large = small[fits], large[fits]
+        yield np.minimum(small, large), np.maximum(small, large)
 
 
 def _verified(
     grams: Grams, left: Rows, right: Rows, *, threshold: float, boilerplate: Hashes, sizes: NDArray[np.int32]
 ) -> list[Pairs]:
-    """The candidates that are near, with their Jaccard share."""
+    """The candidates that are near, with their Jaccard share.
+
+    Gram sets are rows of a sparse matrix whose columns are the hashes themselves: rows are ascending, so two of them
+    are compared in one go through both, and no column needs a number.
+    """
     from scipy.sparse import csr_matrix
 
     found: list[Pairs] = []
-    order = np.argsort(left, kind="stable")
+    order = np.lexsort((right, left))
     left, right = left[order], right[order]
     for start, end in _stretches(sizes[left].astype(np.int64) + sizes[right], _CHUNK_GRAMS):
         one, other = left[start:end], right[start:end]
         texts, row = np.unique(np.concatenate([one, other]), return_inverse=True)
         flat, count = grams.of(texts)
         telling = _telling(flat, boilerplate)
-        owner = np.repeat(np.arange(len(texts)), count)[telling]
-        _, column = np.unique(flat[telling], return_inverse=True)
-        matrix = csr_matrix((np.ones(len(owner), np.int32), (owner, column)), shape=(len(texts), max(1, len(flat))))
-        a, b = matrix[row[: len(one)]], matrix[row[len(one) :]]
-        shared = np.asarray(a.multiply(b).sum(axis=1)).ravel()
+        ends = np.cumsum(np.bincount(np.repeat(np.arange(len(texts)), count)[telling], minlength=len(texts)))
+        columns = (flat[telling] >> np.uint64(1)).astype(np.int64)
+        parts = (np.ones(len(columns), np.int8), columns, np.concatenate([[0], ends]))
+        matrix = csr_matrix(parts, shape=(len(texts), np.iinfo(np.int64).max))
+        met = matrix[row[: len(one)]].multiply(matrix[row[len(one) :]]).tocsr()
+        shared = np.diff(met.indptr)
         share = shared / (sizes[one].astype(np.int64) + sizes[other] - shared)
         near = share >= threshold
         found.append((one[near], other[near], share[near]))
