@@ -157,11 +157,12 @@ def _heads(
         yield found
 
 
-def _sort_keys(flat: Hashes, owner: Rows, count: NDArray[np.uint32]) -> NDArray[np.uint64]:
+def _sort_keys(flat: Hashes, owner: Rows, count: NDArray[np.uint32]) -> Hashes:
     """One number a gram that sorts by text, count and hash; what its bits leave open, a stable order decides."""
     bits = max(1, int(owner[-1]).bit_length()) if len(owner) else 1
     rare = np.minimum(count, 0xFFFF).astype(np.uint64) << np.uint64(48 - bits)
-    return (owner.astype(np.uint64) << np.uint64(64 - bits)) | rare | (flat >> np.uint64(16 + bits))
+    keys: Hashes = (owner.astype(np.uint64) << np.uint64(64 - bits)) | rare | (flat >> np.uint64(16 + bits))
+    return keys
 
 
 def _prefix(sizes: Rows, share: float) -> Rows:
