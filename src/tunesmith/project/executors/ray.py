@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -62,7 +63,11 @@ def _cluster(workers: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    ray.init(num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, log_to_driver=False, include_dashboard=False)
+    settings: dict[str, Any] = {"log_to_driver": False}
+    if not os.environ.get("RAY_ADDRESS"):
+        modules = {"PYTHONPATH": os.pathsep.join(sys.path)}  # a cluster of this machine finds what this process finds
+        settings |= {"num_cpus": workers, "include_dashboard": False, "runtime_env": {"env_vars": modules}}
+    ray.init(**settings)
     try:
         yield
     finally:
