@@ -8,6 +8,7 @@ made from the alpaca rows of `../shared/data/formats`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import sys
@@ -88,6 +89,14 @@ def _wanted(name: str, question: Line, asked: Asked) -> bool:
 
 def _arm(task: str, seed: int, tune: Line, asked: Asked) -> Run:
     """Run the project of `task` and `seed` with `tune` changed; what was run before is only read."""
+    folder = FOLDER / f"{task}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)  # another benchmark may be at work on another arm of this project
+        return _run_alone(task, seed, tune, asked)
+
+
+def _run_alone(task: str, seed: int, tune: Line, asked: Asked) -> Run:
     folder = FOLDER / f"{task}-{seed}"
     if not (folder / "start.yaml").is_file():
         _make(task, seed, folder)

@@ -10,19 +10,22 @@ compute alone.
 How rows attend to the prefix without a copy of its keys per row: attention over a union of key sets is the sum of the
 attentions over each set, weighted by their softmax normalisers (online softmax, Milakov & Gimelshein 2018,
 arXiv:1805.02867; used between blocks by Liu et al. 2023, arXiv:2310.01889). Forward and backward call PyTorch's CPU
-flash kernel per set; elsewhere, and for sliding windows, one masked call per group of rows takes its place.
+flash kernel per set. On CUDA one call of a kernel for sequences of unequal length does it all (`models.varlen`). Where
+neither fits, one masked call per group of rows takes its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tunesmith.models import varlen
 
 NAME = "tunesmith_packed"
 
@@ -56,10 +59,12 @@ class Layout:
     Args:
         prefix: number of tokens at the start that all rows share; 0: none.
         lengths: number of own tokens of each row, in order; each at least 1.
+        slow: filled while it is attended to on a GPU: why the fast kernel was not used.
     """
 
     prefix: int
     lengths: tuple[int, ...]
+    slow: set[str] = field(default_factory=set)
 
     @property
     def tokens(self) -> int:
@@ -111,12 +116,20 @@ def pack(prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> tuple[Tensor, 
     return ids, Layout(len(prefix), tuple(len(row) for row in rows))
 
 
-def register() -> None:
-    """Make `tunesmith_packed` known to Transformers; doing it twice changes nothing."""
+def register(*, opaque: bool = False) -> None:
+    """Make `tunesmith_packed` known to Transformers; doing it twice changes nothing.
+
+    Args:
+        opaque: torch.compile leaves it alone from now on: what it does follows from the layout, new in every batch.
+    """
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionInterface.register(NAME, packed_attention)
+    if opaque:
+        # torch's own stubs leave `disable` untyped
+        AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))  # type: ignore[no-untyped-call]
+    elif NAME not in AttentionInterface():
+        AttentionInterface.register(NAME, packed_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
 
 
@@ -164,8 +177,13 @@ def packed_attention(  # noqa: PLR0913 - the signature is Transformers' attentio
         raise ValueError(f"packed attention takes one packed sequence without extras, found {found}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = None if sliding_window is None or sliding_window >= layout.prefix + max(layout.lengths) else sliding_window
-    queries, keys, values = query[0], key[0], value[0]
-    if query.device.type == "cpu" and dropout == 0.0 and window is None:
+    # A norm that is trained in float32 may have made queries and keys wider than values are.
+    queries, keys, values = query[0].to(value.dtype), key[0].to(value.dtype), value[0]
+    fast = _fast(queries, keys, values, layout, dropout)
+    if fast is not None:
+        options = varlen.Options(scale, -1 if window is None else window - 1)
+        out = varlen.attend(queries, keys, values, layout, options=options, kernel=fast)
+    elif query.device.type == "cpu" and dropout == 0.0 and window is None:
         width = queries.shape[-1]
         wide = functional.pad(values, (0, width - values.shape[-1])) if values.shape[-1] < width else values
         # torch's own stubs leave `apply` untyped
@@ -174,6 +192,16 @@ def packed_attention(  # noqa: PLR0913 - the signature is Transformers' attentio
     else:
         out = _masked(queries, keys, values, layout, _Options(scale, dropout, window))
     return out.transpose(0, 1)[None], None
+
+
+def _fast(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> varlen.Kernel | None:
+    """The kernel for all rows at once; None on a CPU, and where it cannot be used, the reason noted in the layout."""
+    if query.device.type == "cpu":
+        return None
+    if why := varlen.unfit(query, key, value, dropout=dropout):
+        layout.slow.add(why)
+        return None
+    return varlen.kernel()
 
 
 class _PackedFlash(torch.autograd.Function):
