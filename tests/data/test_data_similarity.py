@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.data.similarity import GRAM, near_pairs, normalised
+from tunesmith.data.grams import GRAM, Grams, grams_of
+from tunesmith.data.near import near
+from tunesmith.data.similarity import near_pairs, normalised
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,24 @@ def test_no_pair_is_missed_and_none_is_invented(texts: list[str], threshold: flo
         if texts[i] and texts[j] and jaccard(texts[i], texts[j]) >= threshold
     ]
     assert sorted(near_pairs(texts, threshold)) == wanted
+
+
+@given(texts=TEXTS, threshold=st.sampled_from([0.3, 0.7, 1.0]), cut=st.integers(0, 14))
+@settings(max_examples=60, deadline=None)
+def test_blocks_and_buckets_on_disk_find_the_same_pairs(texts: list[str], threshold: float, cut: int) -> None:
+    """Texts in two blocks, compared in hundreds of buckets of one head each, against all of them at once in memory."""
+    blocks = Grams([grams_of(texts[:cut]), grams_of(texts[cut:])])
+    every = np.ones(len(texts), dtype=bool)
+    found = near(blocks, threshold, among=every, counted=every, general=~every, bucket_heads=1)
+    assert list(zip(*(part.tolist() for part in found), strict=True)) == list(near_pairs(texts, threshold))
+
+
+def test_only_the_texts_that_are_asked_about_are_compared() -> None:
+    texts = ["abcdefg", "abcdefh", "abcdefi"]
+    among = np.array([True, False, True])
+    every = np.ones(3, dtype=bool)
+    left, right, _ = near(Grams([grams_of(texts)]), 0.5, among=among, counted=every, general=~every)
+    assert (left.tolist(), right.tolist()) == ([0], [2])
 
 
 def test_the_fixed_words_of_a_template_do_not_make_rows_alike() -> None:

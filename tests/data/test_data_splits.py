@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.core.types import Example, Message, Split, example_id
-from tunesmith.data.duplicates import without_duplicates
-from tunesmith.data.leak import leakage
+from tunesmith.data.duplicates import copies
+from tunesmith.data.index import NAMES, Index, index_of
+from tunesmith.data.leak import leakage as leakage_of
+from tunesmith.data.leak import placed
 from tunesmith.data.spec import Duplicates
-from tunesmith.data.split import assign_splits, cap_rows
+from tunesmith.data.split import assign_splits as assign
+from tunesmith.data.split import cap_rows as cap
 
 SHARES: dict[Split, float] = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
@@ -27,6 +31,38 @@ def row(
     return Example(id=example_id(turns, answer), messages=turns, target=answer, split=split, group=group, place=place)
 
 
+def splits_of(rows: list[Example], index: Index) -> list[Example]:
+    """The rows that are still there, with their splits."""
+    told = zip(rows, index.rows["split"].tolist(), index.kept.tolist(), strict=True)
+    return [example.model_copy(update={"split": NAMES[code]}) for example, code, kept in told if kept]
+
+
+def without_duplicates(rows: list[Example], spec: Duplicates) -> tuple[list[Example], list[tuple[str, str, str]]]:
+    """(rows kept, (place, reason, detail) of the others)."""
+    index = index_of(rows)
+    found = copies(index, spec)
+    told = [(rows[i].place, c.reason, c.detail(rows[c.keeper].place)) for i, c in sorted(found.items())]
+    return splits_of(rows, index), told
+
+
+def assign_splits(rows: list[Example], shares: dict[Split, float], *, near: float | None, seed: int) -> list[Example]:
+    index = index_of(rows, seed=seed)
+    assign(index, shares, near=None if near is None else index.near("asked", near))
+    return splits_of(rows, index)
+
+
+def cap_rows(rows: list[Example], at_most: dict[Split, int], *, seed: int) -> tuple[list[Example], int]:
+    index = index_of(rows, seed=seed)
+    gone = cap(index, at_most)
+    return splits_of(rows, index), sum(len(numbers) for numbers in gone.values())
+
+
+def leakage(rows: list[Example], threshold: float | None) -> dict[str, Any]:
+    index = index_of(rows)
+    near = None if threshold is None else index.near("asked", threshold)
+    return placed(leakage_of(index, near, threshold), dict(enumerate(e.place for e in rows)))
+
+
 def words(seed: int, n: int) -> list[str]:
     """`n` texts of five random words: no two of them near."""
     draw = random.Random(seed)
@@ -39,7 +75,7 @@ class TestDuplicates:
             [row("High fever", place="f:1"), row("high  FEVER!", place="f:2")], Duplicates()
         )
         assert [e.place for e in kept] == ["f:1"]
-        assert [(d.place, d.reason, d.detail) for d in drops] == [("f:2", "exact-duplicate", "the same as f:1")]
+        assert drops == [("f:2", "exact-duplicate", "the same as f:1")]
 
     def test_near_copies(self) -> None:
         """One letter of 59: the texts (with answer) have 57 5-grams each, 52 shared, Jaccard 52/62 = 0.839."""
@@ -47,7 +83,7 @@ class TestDuplicates:
         rows = [row(one, place="f:1"), row(one.replace("left", "lefd"), place="f:2")]
         kept, drops = without_duplicates(rows, Duplicates(near=0.83))
         assert [e.place for e in kept] == ["f:1"]
-        assert [(d.reason, d.detail) for d in drops] == [("near-duplicate", "Jaccard 0.839 with f:1")]
+        assert drops == [("f:2", "near-duplicate", "Jaccard 0.839 with f:1")]
         assert len(without_duplicates(rows, Duplicates(near=0.85))[0]) == 2
 
     def test_a_shared_system_prompt_does_not_make_rows_alike(self) -> None:
@@ -69,6 +105,12 @@ class TestDuplicates:
         kept, drops = without_duplicates(rows, Duplicates())
         assert [e.split for e in kept] == ["train", "test"]
         assert len(drops) == 1
+
+    def test_equal_rows_are_near_ones_where_exact_ones_are_not_looked_for(self) -> None:
+        rows = [row("a long enough question", place=f"f:{i}") for i in range(3)]
+        kept, drops = without_duplicates(rows, Duplicates(exact=False))
+        assert [e.place for e in kept] == ["f:0"]
+        assert drops[1] == ("f:2", "near-duplicate", "Jaccard 1.000 with f:0")
 
     def test_both_can_be_switched_off(self) -> None:
         rows = [row("fever"), row("fever")]
@@ -133,14 +175,13 @@ class TestCap:
         """60 a, 30 b, 10 c cut to 15: exact shares 9, 4.5 and 1.5; the half left over goes to b, first by name."""
         labels = ["a"] * 60 + ["b"] * 30 + ["c"] * 10
         rows = [row(t, label, split="train") for t, label in zip(words(6, 100), labels, strict=True)]
-        kept, drops = cap_rows(rows, {"train": 15}, seed=1)
+        kept, gone = cap_rows(rows, {"train": 15}, seed=1)
         assert Counter(e.target for e in kept) == {"a": 9, "b": 5, "c": 1}
-        assert len(drops) == 85
-        assert {d.reason for d in drops} == {"over-cap"}
+        assert gone == 85
 
     def test_under_the_cap_nothing_happens(self) -> None:
         rows = [row(t, split="test") for t in words(7, 5)]
-        assert cap_rows(rows, {"test": 5, "train": 1}, seed=1) == (rows, [])
+        assert cap_rows(rows, {"test": 5, "train": 1}, seed=1) == (rows, 0)
 
 
 class TestLeak:

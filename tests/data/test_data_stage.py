@@ -122,6 +122,8 @@ def test_a_row_that_is_emptied_and_one_that_is_mended_are_told(tmp_path: Path) -
         "step": "clean.html",
         "reason": "empty-after-cleaning",
         "detail": "<br>",
+        "fate": "dropped",
+        "byte": (tmp_path / "rows.jsonl").read_bytes().rindex(b'{"text": "y"'),
     }
 
 

@@ -128,7 +128,8 @@ def run(
         bool, typer.Option("--keep-going", help="Look at every gate even after one said no; still exits 3.")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing from earlier runs.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of this machine that share the training.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the training and the work on data.")] = 1,
+    executor: Annotated[str, typer.Option(help="Where the work on data is done: local or ray.")] = "local",
     as_json: Json = False,
 ) -> None:
     """Run the line: data, training, evaluation, verdict. Stops with exit code 3 where a gate says no.
@@ -136,7 +137,7 @@ def run(
     Example: tunesmith run coding
     """
     result = _do(
-        lambda w: w.run(project, until=until, keep_going=keep_going, fresh=fresh, workers=workers),
+        lambda w: w.run(project, until=until, keep_going=keep_going, fresh=fresh, workers=workers, executor=executor),
         as_json=as_json,
         show=pages.outcome,
     )

@@ -74,7 +74,14 @@ class Workshop:
             return plan(project, store)
 
     def run(
-        self, path: Path, *, until: str | None = None, keep_going: bool = False, fresh: bool = False, workers: int = 1
+        self,
+        path: Path,
+        *,
+        until: str | None = None,
+        keep_going: bool = False,
+        fresh: bool = False,
+        workers: int = 1,
+        executor: str = "local",
     ) -> dict[str, Any]:
         """Run the line; the result is that of `show`, with the time of each stage.
 
@@ -83,7 +90,8 @@ class Workshop:
             until: last stage to run.
             keep_going: look at every gate even after one has said no.
             fresh: do not reuse earlier runs.
-            workers: processes of this machine that share the training.
+            workers: processes that share the training and the work on data.
+            executor: where the work on data is done: `local` or `ray`.
         """
         from tunesmith.project.file import load
         from tunesmith.project.run import Runner
@@ -95,7 +103,7 @@ class Workshop:
         if until is not None and until not in names:
             raise UserError(Problem("unknown-stage", f"no stage '{until}'", did_you_mean(until, names), "--until"))
         store = self._store(project.home)
-        outcome = Runner(project, store, self.events, fresh=fresh, workers=workers).run(
+        outcome = Runner(project, store, self.events, fresh=fresh, workers=workers, executor=executor).run(
             until=until, keep_going=keep_going
         )
         told: dict[str, Any] = show(project, store, session_id=outcome.session)

@@ -66,6 +66,10 @@ class UserError(TunesmithError):
         self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[UserError], tuple[tuple[Problem, ...]]]:
+        """As it was, when a worker sends it to another process."""
+        return type(self), (self.problems,)
+
 
 class UnknownComponent(UserError):
     """A `use:` name that no file on its shelf carries."""

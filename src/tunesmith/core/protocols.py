@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tunesmith.core.events import Events
 from tunesmith.core.types import (
     Answer,
     Base,
+    DataKind,
     Drop,
     Example,
     Expert,
@@ -105,6 +106,31 @@ class CorpusFilter(Protocol):
         Args:
             notes: of all rows, in order; read from disk anew each time they are gone through, which may be several
                 times. Whoever keeps less than all of them in memory stays small on large inputs.
+        """
+        ...
+
+
+class DocumentFormat(Protocol):
+    """Takes the text out of one kind of document."""
+
+    kind: ClassVar[DataKind]
+    risky: ClassVar[bool]
+    """Whether a document can make it hang, crash or swell: then it runs in a process of its own, within limits."""
+
+    def knows(self, head: bytes, name: str) -> bool:
+        """Whether this is such a document, by its content; by its name only where no content could tell. Quick.
+
+        Args:
+            head: the first 4,096 bytes; for a zip archive, the names of its members after them.
+            name: name of the file.
+        """
+        ...
+
+    def pieces(self, content: bytes) -> Iterator[tuple[int | None, str]]:
+        """(number of the page, or None for a document that has none; its text), in order.
+
+        Raises:
+            ValueError: the document cannot be read; the message says why. Any other error is taken for that too.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from tunesmith.core.errors import shorten
@@ -23,37 +24,52 @@ def cleaned(
 ) -> Iterator[Example | Drop]:
     """Every item exactly once: cleaned, or dropped (`empty-after-cleaning`) where a cleaner left nothing.
 
-    Cleaned are contents and reasoning of all turns but tool results, the rejected turn and the target. Tool schemas,
-    calls and results are data of programs and stay; so do answers from the closed set of labels.
-
     Args:
         items: what sources yield; drops pass through.
         cleaners: name -> cleaner, applied in order.
         labels: closed set of answers, empty if open.
         changed: `clean.<name>` -> rows that were altered and kept, counted here.
     """
-    fixed = frozenset(labels)
+    steps = [Cleaning(f"clean.{name}", cleaner, frozenset(labels)) for name, cleaner in cleaners.items()]
     for item in items:
-        yield item if isinstance(item, Drop) else _row_cleaned(item, cleaners, fixed, changed)
+        altered: list[str] = []
+        for step in steps:
+            before = item
+            item = item if isinstance(item, Drop) else step.apply(item)
+            altered += [step.step] if item is not before else []
+        if isinstance(item, Example):
+            changed.update(altered)
+        yield item
 
 
-def _row_cleaned(
-    example: Example, cleaners: Mapping[str, Cleaner], fixed: frozenset[str], changed: Counter[str]
-) -> Example | Drop:
-    altered = []
-    for name, cleaner in cleaners.items():
-        after = _once(example, partial(_text_cleaned, cleaner, fixed))
+@dataclass(frozen=True)
+class Cleaning:
+    """One cleaner at work on rows.
+
+    Cleaned are contents and reasoning of all turns but tool results, the rejected turn and the target. Tool schemas,
+    calls and results are data of programs and stay; so do answers from the closed set of labels.
+
+    Args:
+        step: name of the operation.
+        cleaner: the component.
+        fixed: texts that stay as they are.
+    """
+
+    step: str
+    cleaner: Cleaner
+    fixed: frozenset[str]
+
+    def apply(self, example: Example) -> Example | Drop:
+        """The row itself where nothing changed, else the cleaned one with its new id, or the drop."""
+        after = _once(example, partial(_text_cleaned, self.cleaner, self.fixed))
+        if after == example:
+            return example
         emptied = [b for b, a in zip(_texts(example), _texts(after), strict=True) if b.strip() and not a.strip()]
         if emptied:
-            step, detail = f"clean.{name}", shorten(emptied[0])
-            return Drop(place=example.place, step=step, reason="empty-after-cleaning", detail=detail)
-        if after != example:
-            altered.append(f"clean.{name}")
-        example = after
-    if not altered:
-        return example
-    changed.update(altered)
-    return example.model_copy(update={"id": example_id(example.messages, example.target, example.rejected)})
+            detail = shorten(emptied[0])
+            reason = "empty-after-cleaning"
+            return Drop(place=example.place, step=self.step, reason=reason, detail=detail, byte=example.byte)
+        return after.model_copy(update={"id": example_id(after.messages, after.target, after.rejected)})
 
 
 def _text_cleaned(cleaner: Cleaner, fixed: frozenset[str], text: str) -> str:

@@ -1,62 +1,84 @@
-"""Copies of rows within a split are removed; the first one stays and is named in the drop."""
+"""Copies of rows within a split are merged into the first one, which stays and is named."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tunesmith.core.types import Drop, Example
-from tunesmith.data.similarity import near_pairs
+from tunesmith.data.index import Index
 from tunesmith.data.spec import Duplicates
-from tunesmith.data.texts import answers, own_texts, parts_of
 
 STEP = "duplicates"
+EXACT, NEAR = "exact-duplicate", "near-duplicate"
 
 
-def without_duplicates(examples: Sequence[Example], spec: Duplicates) -> tuple[list[Example], list[Drop]]:
-    """(kept, drops), both in the order of `examples`.
+@dataclass(frozen=True)
+class Copy:
+    """A row that is a copy of a row that stays; `jaccard` is None where it is an exact one."""
+
+    keeper: int
+    jaccard: float | None = None
+
+    @property
+    def reason(self) -> str:
+        """Reason of the drop."""
+        return EXACT if self.jaccard is None else NEAR
+
+    def detail(self, place: str) -> str:
+        """What is told of it; `place` is the keeper's."""
+        return f"the same as {place}" if self.jaccard is None else f"Jaccard {self.jaccard:.3f} with {place}"
+
+
+def copies(index: Index, spec: Duplicates) -> dict[int, Copy]:
+    """Row -> of what it is a copy; takes these rows out of the index.
 
     Two rows are copies when their own words are equal (or nearly so) and so are their targets; equal questions with
     different targets contradict each other and both stay. Rows of sources that are already split are compared within
     their split only: a copy across splits is a leak, which is told and not tidied away.
     """
-    kept: list[Example] = list(examples)
-    drops: list[Drop] = []
+    found: dict[int, Copy] = {}
     if spec.exact:
-        kept, drops = _without_exact(kept)
+        found |= _exact(index)
+        index.kept[list(found)] = False
     if spec.near is not None:
-        kept, more = _without_near(kept, spec.near)
-        drops += more
-    return kept, drops
+        near = _near(index, spec.near)
+        index.kept[list(near)] = False
+        found |= near
+    return found
 
 
-def _without_exact(examples: list[Example]) -> tuple[list[Example], list[Drop]]:
-    first: dict[tuple[str, ...], Example] = {}
-    kept, drops = [], []
-    for example, text, answer in zip(examples, own_texts(examples), answers(examples), strict=True):
-        keeper = first.setdefault((example.split or "", text, answer), example)
-        if keeper is example:
-            kept.append(example)
-        else:
-            detail = f"the same as {keeper.place or keeper.id}"
-            drops.append(Drop(place=example.place, step=STEP, reason="exact-duplicate", detail=detail))
-    return kept, drops
+def _keys(index: Index) -> list[tuple[int, int, int]]:
+    rows = index.rows
+    return list(zip(rows["split"].tolist(), rows["said"].tolist(), rows["own"].tolist(), strict=True))
 
 
-def _without_near(examples: list[Example], threshold: float) -> tuple[list[Example], list[Drop]]:
+def _exact(index: Index) -> dict[int, Copy]:
+    first: dict[tuple[int, int, int], int] = {}
+    found: dict[int, Copy] = {}
+    for i, key in enumerate(_keys(index)):
+        if index.kept[i] and (keeper := first.setdefault(key, i)) != i:
+            found[i] = Copy(keeper)
+    return found
+
+
+def _near(index: Index, threshold: float) -> dict[int, Copy]:
     """Greedy from the first row on: a row goes when it is near a row that stays, so a chain does not swallow all."""
-    said = answers(examples)
-    near: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    for i, j, jaccard in near_pairs(own_texts(examples), threshold, parts_of(examples)):
-        if examples[i].split == examples[j].split and said[i] == said[j]:
-            near[j].append((i, jaccard))
-    gone: set[int] = set()
-    drops = []
-    for j in sorted(near):
-        keeper = next(((i, jaccard) for i, jaccard in near[j] if i not in gone), None)
-        if keeper is not None:
-            gone.add(j)
-            place = examples[keeper[0]].place or examples[keeper[0]].id
-            detail = f"Jaccard {keeper[1]:.3f} with {place}"
-            drops.append(Drop(place=examples[j].place, step=STEP, reason="near-duplicate", detail=detail))
-    return [example for k, example in enumerate(examples) if k not in gone], drops
+    left, right, share = index.near("own", threshold)
+    beside: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for i, j, jaccard in zip(left.tolist(), right.tolist(), share.tolist(), strict=True):
+        beside[i].append((j, jaccard))
+        beside[j].append((i, jaccard))
+    of_class = index.classes("own").tolist()
+    stays: dict[tuple[int, int, int], int] = {}
+    found: dict[int, Copy] = {}
+    for j, (split, said, _) in enumerate(_keys(index)):
+        of = of_class[j]
+        if of < 0:
+            continue
+        near = [(of, 1.0), *beside.get(of, ())]
+        keepers = [(stays[key], jaccard) for text, jaccard in near if (key := (split, said, text)) in stays]
+        if keepers:
+            found[j] = Copy(*min(keepers))
+        else:
+            stays[split, said, of] = j
+    return found

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tunesmith.core.types import Example, GateVerdict, Reason, Snapshot, Split
+from tunesmith.core.types import GateVerdict, Reason, Snapshot, Split
 from tunesmith.data.spec import DataSpec, Limits
 
 GATE = "G1"
-CHOSEN_DROPS = ("exact-duplicate", "near-duplicate", "over-cap")
-"""Drops that the user's settings ask for; they do not count against `limits.dropped`."""
+CHOSEN_STEPS = ("filter.", "duplicates", "split")
+"""Operations that drop what the user's settings ask for; they do not count against `limits.dropped`."""
 
 
-def judge(spec: DataSpec, snapshot: Snapshot, *, examples: Sequence[Example], labels: Sequence[str]) -> GateVerdict:
+def judge(spec: DataSpec, snapshot: Snapshot, *, trained: Collection[str], labels: Sequence[str]) -> GateVerdict:
     """The verdict with all its reasons, the passed ones too.
 
     Args:
         spec: the section with its limits.
         snapshot: the counts and what `leak.leakage` found.
-        examples: rows kept, with their splits.
+        trained: labels that stand in the training split.
         labels: closed set of answers, empty if open.
     """
     reasons = [
@@ -31,7 +31,7 @@ def judge(spec: DataSpec, snapshot: Snapshot, *, examples: Sequence[Example], la
         _test_rows(snapshot, spec.limits),
     ]
     if labels:
-        reasons.append(_label_coverage(examples, labels))
+        reasons.append(_label_coverage(trained, labels))
     return GateVerdict.of(GATE, reasons)
 
 
@@ -59,11 +59,16 @@ def _leak_told(split: str, found: Mapping[str, Any]) -> str:
 
 
 def _dropped(snapshot: Snapshot, limits: Limits) -> Reason:
-    lost = {reason: n for reason, n in snapshot.dropped.items() if reason not in CHOSEN_DROPS}
-    total = sum(lost.values())
+    lost: Counter[str] = Counter()
+    for tally in snapshot.tallies:
+        if not tally.step.startswith(CHOSEN_STEPS):
+            lost.update(tally.dropped)
+    total = lost.total()
     share = total / snapshot.rows_in
     message = f"{total:,} of {snapshot.rows_in:,} rows ({share:.1%}) were dropped, the limit is {limits.dropped:.1%}"
-    return _reason("dropped-rows", message, share <= limits.dropped, dropped=lost, limit=limits.dropped)
+    return _reason(
+        "dropped-rows", message, share <= limits.dropped, dropped=dict(sorted(lost.items())), limit=limits.dropped
+    )
 
 
 def _unknown_labels(snapshot: Snapshot, limits: Limits) -> Reason:
@@ -96,9 +101,8 @@ def _test_rows(snapshot: Snapshot, limits: Limits) -> Reason:
     return Reason(code="too-few-test-rows", message=message, verdict=verdict, evidence=evidence)
 
 
-def _label_coverage(examples: Sequence[Example], labels: Sequence[str]) -> Reason:
-    trained = Counter(e.reference for e in examples if e.split == "train")
-    missing = [label for label in labels if not trained[label]]
+def _label_coverage(trained: Collection[str], labels: Sequence[str]) -> Reason:
+    missing = [label for label in labels if label not in trained]
     message = f"{len(labels) - len(missing)} of {len(labels)} labels stand in the training split"
     if missing:
         message += f"; missing: {', '.join(missing[:5])}"

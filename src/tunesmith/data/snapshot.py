@@ -2,30 +2,82 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.examples import read_examples, write_examples
+from tunesmith.core.examples import read_examples
 from tunesmith.core.files import write_json, write_text
-from tunesmith.core.types import Drop, Example, Snapshot, Split
-from tunesmith.data.similarity import normalised
-from tunesmith.data.split import SPLITS
-from tunesmith.data.texts import GENERAL, questions
+from tunesmith.core.types import Example, Snapshot, Split
+from tunesmith.data.index import SPLITS
+from tunesmith.data.spec import DataSpec
+from tunesmith.data.texts import GENERAL
 
 _MOST_VALUES = 100
 
 
-def write_snapshot(folder: Path, examples: Sequence[Example], drops: Sequence[Drop], sheet: dict[str, Any]) -> None:
-    """Write `examples.parquet`, `drops.jsonl`, `datasheet.json` and `datasheet.md` into `folder`.
+class _Values:
+    """Split -> value -> rows; gives up where there are more than a hundred values (free text, numbers)."""
 
-    The same arguments give the same bytes; nothing in these files depends on when or where they were made.
-    """
-    write_examples(folder / "examples.parquet", examples)
-    lines = [json.dumps(drop.model_dump(), ensure_ascii=False) for drop in drops]
-    write_text(folder / "drops.jsonl", "".join(line + "\n" for line in lines))
+    def __init__(self) -> None:
+        self._count: dict[str, Counter[str]] = defaultdict(Counter)
+        self._values: set[str] = set()
+
+    def add(self, split: Split | None, value: str) -> None:
+        """One more row."""
+        if len(self._values) <= _MOST_VALUES:
+            self._values.add(value)
+            self._count[split or ""][value] += 1
+
+    def told(self) -> dict[str, dict[str, int]]:
+        """The counts; empty where there are too many values."""
+        if len(self._values) > _MOST_VALUES:
+            return {}
+        return {split: dict(sorted(self._count[split].items())) for split in SPLITS if split in self._count}
+
+
+class Description:
+    """What a datasheet tells of rows, gathered row by row; of general rows only their number and kind."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.kinds: Counter[str] = Counter()
+        self._labels = _Values()
+        self._attributes: dict[str, _Values] = defaultdict(_Values)
+        self._without_group = self._own = 0
+
+    def add(self, example: Example) -> None:
+        """One more row that was kept."""
+        self.rows += 1
+        self.kinds[example.kind] += 1
+        if example.split == GENERAL:
+            return
+        self._own += 1
+        self._without_group += example.group is None
+        if example.text is None:
+            self._labels.add(example.split, example.reference)
+        for name, value in example.attributes.items():
+            self._attributes[name].add(example.split, value)
+
+    @property
+    def ungrouped(self) -> bool:
+        """Whether no row of the domain has a group."""
+        return self._without_group == self._own
+
+    @property
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Split -> answer -> rows of the domain that have an answer."""
+        return self._labels.told()
+
+    @property
+    def attributes(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Attribute -> split -> value -> rows of the domain."""
+        return {name: self._attributes[name].told() for name in sorted(self._attributes)}
+
+
+def write_datasheet(folder: Path, sheet: dict[str, Any]) -> None:
+    """Write `datasheet.json` and `datasheet.md`; nothing in them depends on when or where they were made."""
     write_json(folder / "datasheet.json", sheet)
     write_text(folder / "datasheet.md", as_markdown(sheet))
 
@@ -36,19 +88,22 @@ def snapshot_examples(snapshot: Snapshot, split: Split | None = None) -> list[Ex
 
 
 def datasheet(
-    snapshot: Snapshot, examples: Sequence[Example], *, sources: Sequence[dict[str, Any]], shares: dict[str, Any]
+    snapshot: Snapshot,
+    told: Description,
+    *,
+    spec: DataSpec,
+    sources: Sequence[dict[str, Any]],
+    shares: dict[str, Any],
 ) -> dict[str, Any]:
     """What a reader must know before using this data, as JSON values (after Gebru et al. 2021, arXiv:1803.09010).
 
     Args:
         snapshot: the counts.
-        examples: the rows that were kept.
-        sources: per source use, path, licence, rows, digest, notes.
+        told: of the rows that were kept.
+        spec: the section that made them.
+        sources: per source use, path, licence, kind, rows, digest, notes.
         shares: per split `asked` and `reached`.
-
-    Answers and attributes are those of the domain; of general rows only their number is told.
     """
-    own = [example for example in examples if example.split != GENERAL]
     general = snapshot.splits.get(GENERAL, 0)
     rows: dict[str, Any] = {split: {"rows": snapshot.splits.get(split, 0), **shares[split]} for split in SPLITS}
     return {
@@ -56,49 +111,29 @@ def datasheet(
         "kept": snapshot.kept,
         "dropped": dict(snapshot.dropped),
         "changed": dict(snapshot.changed),
+        "operations": [tally.model_dump() for tally in snapshot.tallies],
         "sources": list(sources),
+        "kinds": dict(sorted(told.kinds.items())),
         "splits": rows | ({GENERAL: {"rows": general, "asked": None, "reached": None}} if general else {}),
         "groups": snapshot.groups,
-        "labels": _by_split([(e.split, e.reference) for e in own if e.text is None]),
-        "attributes": {
-            name: _by_split([(e.split, e.attributes[name]) for e in own if name in e.attributes])
-            for name in sorted({name for e in own for name in e.attributes})
-        },
-        "contradictions": _contradictions(examples),
+        "labels": told.labels,
+        "attributes": told.attributes,
         "leakage": snapshot.leakage,
-        "known_gaps": _known_gaps(snapshot, examples, sources),
+        "known_gaps": _known_gaps(snapshot, told, spec, sources),
     }
 
 
-def _by_split(values: list[tuple[Split | None, str]]) -> dict[str, dict[str, int]]:
-    """Split -> value -> rows; empty where there are more than a hundred values (free text, numbers)."""
-    if len({value for _, value in values}) > _MOST_VALUES:
-        return {}
-    count: dict[str, Counter[str]] = defaultdict(Counter)
-    for split, value in values:
-        count[split or ""][value] += 1
-    return {split: dict(sorted(count[split].items())) for split in SPLITS if split in count}
-
-
-def _contradictions(examples: Sequence[Example]) -> int:
-    """Questions that were given more than one target."""
-    said: dict[str, set[str]] = defaultdict(set)
-    for example, question in zip(examples, questions(examples), strict=True):
-        if example.target is not None:
-            said[question].add(normalised(example.target))
-    return sum(len(targets) > 1 for targets in said.values())
-
-
-def _known_gaps(snapshot: Snapshot, examples: Sequence[Example], sources: Sequence[dict[str, Any]]) -> list[str]:
+def _known_gaps(snapshot: Snapshot, told: Description, spec: DataSpec, sources: Sequence[dict[str, Any]]) -> list[str]:
     gaps = []
     unlicensed = [s["path"] or s["use"] for s in sources if not s["licence"]]
     if unlicensed:
         gaps.append(f"no licence is stated for {', '.join(unlicensed)} (set `licence:` on the source)")
     if snapshot.leakage.get("threshold") is None:
         gaps.append("near-duplicates were not looked for (data.duplicates.near is null)")
-    if examples and all(e.group is None for e in examples if e.split != GENERAL):
+    if told.rows and told.ungrouped:
         gaps.append("no groups are given: rows about one person or case may stand in several splits")
-    gaps.append("nobody looked for personal data")
+    if not any(use.use.startswith("personal") for use in (*spec.clean, *spec.filter)):
+        gaps.append("nobody looked for personal data")
     return gaps
 
 
@@ -113,6 +148,7 @@ def as_markdown(sheet: dict[str, Any]) -> str:
     lines += _table("Sources", ["source", "rows", "licence", "read as", "SHA-256"], _source_cells(sheet["sources"]))
     splits = [[s, v["rows"], v["asked"], v["reached"]] for s, v in sheet["splits"].items()]
     lines += _table("Splits", ["split", "rows", "share asked", "share reached"], splits)
+    lines += _table("Operations", ["operation", "rows in", "kept", "dropped", "merged"], _operation_cells(sheet))
     lines += _table("Dropped", ["reason", "rows"], [[k, v] for k, v in sheet["dropped"].items()])
     lines += _table("Changed", ["operation", "rows"], [[k, v] for k, v in sheet["changed"].items()])
     lines += _table("Answers", ["answer", *SPLITS], _value_cells(sheet["labels"]))
@@ -123,6 +159,13 @@ def as_markdown(sheet: dict[str, Any]) -> str:
     lines += [f"Questions with more than one target: {sheet['contradictions']:,}.", "", "## Known gaps", ""]
     lines += [f"- {gap}" for gap in sheet["known_gaps"]]
     return "\n".join(lines) + "\n"
+
+
+def _operation_cells(sheet: dict[str, Any]) -> list[list[Any]]:
+    return [
+        [o["step"], o["rows_in"], o["kept"], sum(o["dropped"].values()), sum(o["merged"].values())]
+        for o in sheet["operations"]
+    ]
 
 
 def _source_cells(sources: Sequence[dict[str, Any]]) -> list[list[Any]]:

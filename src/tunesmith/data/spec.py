@@ -62,10 +62,14 @@ class DataSpec(Section):
     """Where rows come from, how they are cleaned and split, what is tolerated."""
 
     sources: tuple[Use, ...] = Field(
-        (), description="where rows come from, each {use: table | conversations | text, path: ...}"
+        (), description="where rows come from, each {use: table | conversations | documents | text | ..., path: ...}"
     )
     clean: tuple[Use, ...] = Field(
         (Use(use="unicode"),), description="cleaners in order, applied to every message (broken encodings are common)"
+    )
+    filter: tuple[Use, ...] = Field(
+        (),
+        description="which rows go on after cleaning: filters of single rows first, then those that look at all rows",
     )
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")

@@ -2,100 +2,103 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from typing import Any
 
-from tunesmith.core.types import Drop, Example, Split
-from tunesmith.data.similarity import near_pairs
-from tunesmith.data.texts import GENERAL, parts_of, questions
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.core.types import Split
+from tunesmith.data.index import CODES, SPLITS, Index
+from tunesmith.data.near import Pairs
+from tunesmith.data.texts import GENERAL
 
 STEP = "split"
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _MOST_LABELS_SHARE = 0.2
+_ONE = 0
+"""The stratum of rows that have none of their own."""
 
 
-def assign_splits(
-    examples: Sequence[Example], shares: dict[Split, float], *, near: float | None, seed: int
-) -> list[Example]:
-    """Every row with a split; rows that came with one keep it, general rows too.
+def assign_splits(index: Index, shares: dict[Split, float], *, near: Pairs | None) -> None:
+    """Give every kept row a split; rows that came with one keep it, general rows too.
 
-    Rows are joined by group, by equal question and by near question (Jaccard >= `near`; None: not looked for). The
-    joined sets are dealt out whole, large ones first, equal ones in an order drawn by `seed`, each to the split where
-    it lowers most the chi-square distance between wanted and reached rows, over all rows and per label. A set that
-    holds rows already split follows these; one that holds general rows, which are trained on, goes to training.
+    Rows are joined by group, by equal question and by near question. The joined sets are dealt out whole, large ones
+    first, equal ones in the order of the numbers drawn for them, each to the split where it lowers most the chi-square
+    distance between wanted and reached rows, over all rows and per label. A set that holds rows already split follows
+    these; one that holds general rows, which are trained on, goes to training.
 
     Args:
-        examples: rows, some with a split of their own.
+        index: its column `split` is filled.
         shares: wanted share per split; only their proportions count.
-        near: Jaccard threshold.
-        seed: decides among equals.
+        near: near questions, see `Index.near`; None: not looked for.
     """
-    if all(example.split for example in examples):
-        return list(examples)
+    splits = index.rows["split"]
+    kept = np.flatnonzero(index.kept)
+    if not np.any(splits[kept] < 0):
+        return
     members: dict[int, list[int]] = defaultdict(list)
-    for i, root in enumerate(_joined(examples, near)):
-        members[root].append(i)
-    labels = _strata(examples)
-    order = sorted(members.values(), key=lambda rows: (-len(rows), _draw(seed, _name(examples[rows[0]]))))
-    chosen: dict[int, Split] = {}
-    dealer = _Dealer(shares, Counter(label for i, label in enumerate(labels) if examples[i].split is None))
+    roots = _joined(index, near)
+    for i in kept.tolist():
+        members[roots[i]].append(i)
+    labels = _strata(index)
+    drawn = index.rows["by_group"]
+    order = sorted(members.values(), key=lambda rows: (-len(rows), int(drawn[rows[0]])))
+    free = [i for i in kept.tolist() if splits[i] < 0]
+    dealer = _Dealer(shares, Counter(labels[free].tolist()))
     for rows in order:
-        free = [i for i in rows if examples[i].split is None]
-        fixed = [split for split in SPLITS if any(examples[i].split == split for i in rows)]
-        if not fixed and any(examples[i].split == GENERAL for i in rows):
-            fixed = ["train"]
-        if free:
-            split = dealer.deal(Counter(labels[i] for i in free), fixed[0] if fixed else None)
-            chosen.update(dict.fromkeys(free, split))
-    return [e.model_copy(update={"split": chosen[i]}) if i in chosen else e for i, e in enumerate(examples)]
+        given = {int(splits[i]) for i in rows}
+        fixed = next((split for split in SPLITS if CODES[split] in given), None)
+        if fixed is None and CODES[GENERAL] in given:
+            fixed = "train"
+        to_deal = [i for i in rows if splits[i] < 0]
+        if to_deal:
+            splits[to_deal] = CODES[dealer.deal(Counter(labels[to_deal].tolist()), fixed)]
 
 
-def cap_rows(examples: Sequence[Example], at_most: dict[Split, int], *, seed: int) -> tuple[list[Example], list[Drop]]:
-    """(kept, drops) with no more rows per split than `at_most`, drawn by `seed` in the labels' proportions."""
-    labels = _strata(examples)
-    gone: set[int] = set()
+def cap_rows(index: Index, at_most: dict[Split, int]) -> dict[Split, list[int]]:
+    """Split -> rows beyond its cap, which are taken out of the index; who stays is drawn in the labels' proportions."""
+    labels = _strata(index)
+    gone: dict[Split, list[int]] = {}
     for split, most in at_most.items():
-        rows = [i for i, example in enumerate(examples) if example.split == split]
+        rows = np.flatnonzero(index.of_split(split))
         if len(rows) > most:
-            gone |= set(rows) - _drawn(rows, labels, most, seed, examples)
-    drops = [
-        Drop(place=e.place, step=STEP, reason="over-cap", detail=f"at_most_rows.{e.split} is {at_most[e.split]}")
-        for i, e in enumerate(examples)
-        if i in gone and e.split
-    ]
-    return [e for i, e in enumerate(examples) if i not in gone], drops
+            gone[split] = sorted(set(rows.tolist()) - _drawn(rows.tolist(), labels, most, index.rows["by_row"]))
+    for rows_gone in gone.values():
+        index.kept[rows_gone] = False
+    return gone
 
 
 class _Dealer:
     """Keeps count of wanted and reached rows per split and label."""
 
-    def __init__(self, shares: dict[Split, float], labels: Counter[str]) -> None:
+    def __init__(self, shares: dict[Split, float], labels: Counter[int]) -> None:
         total = sum(shares.values())
         self._share = {split: shares.get(split, 0.0) / total for split in SPLITS if shares.get(split, 0.0) > 0}
         self._labels = labels
-        self._reached: dict[Split, Counter[str]] = {split: Counter() for split in SPLITS}
+        self._reached: dict[Split, Counter[int]] = {split: Counter() for split in SPLITS}
+        self._totals: Counter[Split] = Counter()
 
-    def deal(self, rows: Counter[str], fixed: Split | None) -> Split:
+    def deal(self, rows: Counter[int], fixed: Split | None) -> Split:
         """The split that `rows` go to: `fixed`, or the one where they lower the distance most."""
         split = min(self._share, key=lambda s: self._distance_added(s, rows)) if fixed is None else fixed
         self._reached[split].update(rows)
+        self._totals[split] += rows.total()
         return split
 
-    def _distance_added(self, split: Split, rows: Counter[str]) -> float:
+    def _distance_added(self, split: Split, rows: Counter[int]) -> float:
         """Change of sum (reached - wanted)^2 / wanted when `rows` are added: ((r + c - w)^2 - (r - w)^2) / w."""
         share, reached = self._share[split], self._reached[split]
         wanted, count = share * self._labels.total(), rows.total()
-        change = count * (2 * (reached.total() - wanted) + count) / wanted
+        change = count * (2 * (self._totals[split] - wanted) + count) / wanted
         for label, more in rows.items():
             wanted = share * self._labels[label]
             change += more * (2 * (reached[label] - wanted) + more) / wanted
         return change
 
 
-def _joined(examples: Sequence[Example], near: float | None) -> list[int]:
+def _joined(index: Index, near: Pairs | None) -> list[int]:
     """For each row the smallest row number of the set it belongs to (union-find with path halving)."""
-    parent = list(range(len(examples)))
+    parent = list(range(len(index.rows)))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -107,44 +110,33 @@ def _joined(examples: Sequence[Example], near: float | None) -> list[int]:
         low, high = sorted((root(i), root(j)))
         parent[high] = low
 
-    asked = questions(examples)
-    first: dict[Hashable, int] = {}
-    for i, example in enumerate(examples):
-        if asked[i]:
-            join(i, first.setdefault(("question", asked[i]), i))
-        if example.group is not None:
-            join(i, first.setdefault(("group", example.group), i))
+    for column in ("asked", "group"):
+        for i, first in enumerate(index.classes(column).tolist()):
+            if first >= 0:
+                join(i, first)
     if near is not None:
-        for i, j, _ in near_pairs(asked, near, parts_of(examples)):
+        for i, j in zip(near[0].tolist(), near[1].tolist(), strict=True):
             join(i, j)
-    return [root(i) for i in range(len(examples))]
+    return [root(i) for i in range(len(parent))]
 
 
-def _strata(examples: Sequence[Example]) -> list[str]:
+def _strata(index: Index) -> NDArray[np.int64]:
     """Each row's answer where the domain has few different ones, else one stratum; general rows have one anyway."""
-    labels = [example.reference for example in examples if example.split != GENERAL]
-    if len(set(labels)) > max(2, _MOST_LABELS_SHARE * len(labels)):
-        return [""] * len(examples)
-    return ["" if example.split == GENERAL else example.reference for example in examples]
+    own = index.kept & ~index.general
+    labels = index.rows["label"][own]
+    if len(np.unique(labels)) > max(2, _MOST_LABELS_SHARE * len(labels)):
+        return np.full(len(index.rows), _ONE, dtype=np.int64)
+    return np.where(index.general, _ONE, index.rows["label"])
 
 
-def _drawn(rows: list[int], labels: list[str], most: int, seed: int, examples: Sequence[Example]) -> set[int]:
+def _drawn(rows: list[int], labels: NDArray[np.int64], most: int, numbers: NDArray[Any]) -> set[int]:
     """`most` of `rows`: each label gets its share, the remaining rows go to the largest remainders."""
-    strata: dict[str, list[int]] = defaultdict(list)
-    for i in sorted(rows, key=lambda i: (_draw(seed, examples[i].id), i)):
-        strata[labels[i]].append(i)
+    strata: dict[int, list[int]] = defaultdict(list)
+    for i in sorted(rows, key=lambda i: (int(numbers[i]), i)):
+        strata[int(labels[i])].append(i)
     exact = {label: most * len(members) / len(rows) for label, members in strata.items()}
     take = {label: int(share) for label, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda label: (take[label] - exact[label], label))
+    by_remainder = sorted(exact, key=lambda label: (take[label] - exact[label], min(strata[label])))
     for label in by_remainder[: most - sum(take.values())]:
         take[label] += 1
     return {i for label, members in strata.items() for i in members[: take[label]]}
-
-
-def _name(example: Example) -> str:
-    return example.group if example.group is not None else example.id
-
-
-def _draw(seed: int, name: str) -> str:
-    """A number that looks random, the same on every machine."""
-    return hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()

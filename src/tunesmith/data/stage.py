@@ -8,22 +8,28 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import Problem, TunesmithError, UserError
-from tunesmith.core.ids import digest_file
+import numpy as np
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
 from tunesmith.core.spec import Use
-from tunesmith.core.types import Drop, Example, Profile, Snapshot, Split
-from tunesmith.data.duplicates import without_duplicates
+from tunesmith.core.types import Profile, Snapshot, Split, Tally
 from tunesmith.data.gate import judge
-from tunesmith.data.intake import CLEANERS, SOURCES, Intake, take_in
-from tunesmith.data.leak import leakage
-from tunesmith.data.snapshot import datasheet, write_snapshot
+from tunesmith.data.index import SPLITS, Index
+from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
+from tunesmith.data.leak import leakage, placed, shown_rows
+from tunesmith.data.line import Line, checked, index_rows
+from tunesmith.data.operations import corpus_filters
+from tunesmith.data.read._tree import plain_name
+from tunesmith.data.shards import Job
+from tunesmith.data.snapshot import datasheet, write_datasheet
 from tunesmith.data.spec import DataSpec
-from tunesmith.data.split import SPLITS, assign_splits, cap_rows
-from tunesmith.data.texts import GENERAL
+from tunesmith.data.split import assign_splits
+from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "1"
+VERSION = "2"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
@@ -35,13 +41,15 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         problems.append(Problem("wrong-value", "the shares add up to nothing", "train: 0.8 is usual", "data.split"))
     for i, use in enumerate(spec.clean):
         problems += CLEANERS.problems(use, where=f"data.clean[{i}]")
+    for i, use in enumerate(spec.filter):
+        problems += FILTERS.problems(use, where=f"data.filter[{i}]")
     for i, use in enumerate(spec.sources):
         problems += _source_problems(use, root, f"data.sources[{i}]")
     return problems
 
 
 def outside(spec: DataSpec, root: Path) -> dict[str, str]:
-    """Path as written in the project file -> SHA-256, for every source file.
+    """Path as written in the project file -> SHA-256, for every source file; for a query, of what it gives.
 
     Raises:
         UserError: a source cannot be built, or its file is missing.
@@ -53,58 +61,86 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
 
 
 def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
-    """Read, clean, remove copies, split, cap, check for leaks, write, judge.
+    """Read, clean, filter, merge copies, split, cap, check for leaks, write, judge.
 
-    Writes `examples.parquet`, `drops.jsonl`, `datasheet.json` and `datasheet.md` into `context.out`; the verdict of G1
-    stands in the snapshot. A leak between splits that came ready-made is told, not repaired.
+    Writes `examples.parquet`, `drops.jsonl`, `datasheet.json`, `datasheet.md` and, where a filter set rows aside,
+    `aside.parquet` into `context.out`; the verdict of G1 stands in the snapshot. A leak between splits that came
+    ready-made is told, not repaired. Shards are prepared by `context.executor` and kept in `context.scratch`, so a run
+    that was killed goes on where it was.
 
     Raises:
         UserError: see `intake.take_in`.
     """
     tell = context.events.tell
-    intake = take_in(spec, context.root, profile.labels, events=context.events, stage=NAME)
-    tell("note", NAME, "looking for copies, splitting, checking for leaks")
-    kept, copies = without_duplicates(intake.examples, spec.duplicates)
-    shares: dict[Split, float] = {"train": spec.split.train, "valid": spec.split.valid, "test": spec.split.test}
-    kept = assign_splits(kept, shares, near=spec.duplicates.near, seed=context.seed)
-    dealt = Counter(example.split for example in kept)
-    kept, over = cap_rows(kept, spec.at_most_rows, seed=context.seed)
-    drops = [*intake.drops, *copies, *over]
-    snapshot = _counted(intake, kept, drops).model_copy(update={"leakage": leakage(kept, spec.duplicates.near)})
-    verdict = judge(spec, snapshot, examples=kept, labels=profile.labels)
-    snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     digests = [_digests(use, context.root, "") for use in spec.sources]
-    sources = [{**told, "digests": digest} for told, digest in zip(intake.sources, digests, strict=True)]
-    sheet = datasheet(snapshot, kept, sources=sources, shares=_asked_and_reached(spec, dealt))
-    write_snapshot(context.out, kept, drops, sheet)
+    key = {"version": VERSION, "spec": spec, "labels": profile.labels, "seed": context.seed, "digests": digests}
+    folder = context.scratch / content_id("line", key)
+    job = Job(spec, context.root, profile.labels, folder)
+    intake = take_in(job, context.executor, events=context.events, stage=NAME)
+    tell("note", NAME, "looking for copies, splitting, checking for leaks")
+    threshold = spec.duplicates.near
+    index = index_rows(intake.rows, folder, context.executor, seed=context.seed, near=threshold is not None)
+    line = Line(intake.rows, index, intake.tallies)
+    for number, (step, corpus) in enumerate(corpus_filters(spec).items()):
+        line.filter(step, number, corpus)
+    line.merge_copies(spec.duplicates)
+    near = index.near("asked", threshold) if threshold is not None else None
+    shares: dict[Split, float] = {"train": spec.split.train, "valid": spec.split.valid, "test": spec.split.test}
+    assign_splits(index, shares, near=near)
+    dealt = {split: int(index.of_split(split).sum()) for split in SPLITS}
+    line.cap(spec.at_most_rows)
+    leaks = leakage(index, near, threshold)
+    leaks = placed(leaks, intake.rows.places(shown_rows(leaks)))
+    told = line.write(context.out)
+    snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
+    verdict = judge(spec, snapshot, trained=_trained(index, profile.labels), labels=profile.labels)
+    snapshot = snapshot.model_copy(update={"gates": (verdict,)})
+    sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
+    sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
+    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index)})
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
 
 
-def _counted(intake: Intake, kept: list[Example], drops: list[Drop]) -> Snapshot:
-    """The counts; that none is lost is checked here on every run."""
-    dropped = Counter(drop.reason for drop in drops)
-    if intake.rows != len(kept) + dropped.total():
-        raise TunesmithError(f"rows are lost: {intake.rows} in, {len(kept)} kept, {dropped.total()} dropped")
-    splits = Counter(example.split for example in kept)
+def _counted(tallies: tuple[Tally, ...], index: Index) -> Snapshot:
+    lost = Counter[str]()
+    for tally in tallies:
+        lost.update(tally.dropped)
+        lost.update(tally.merged)
+    splits = {split: int(index.of_split(split).sum()) for split in (*SPLITS, GENERAL)}
+    groups = index.rows["group"][index.kept]
     return Snapshot(
-        rows_in=intake.rows,
-        kept=len(kept),
-        dropped=dict(sorted(dropped.items())),
-        splits={split: splits[split] for split in (*SPLITS, *([GENERAL] if splits[GENERAL] else []))},
-        groups=len({e.group for e in kept if e.group is not None}) + sum(e.group is None for e in kept),
-        changed=dict(sorted(intake.changed.items())),
+        rows_in=tallies[0].rows_in,
+        kept=tallies[-1].kept,
+        dropped=dict(sorted(lost.items())),
+        splits={split: rows for split, rows in splits.items() if split != GENERAL or rows},
+        groups=len(np.unique(groups[groups != 0])) + int((groups == 0).sum()),
+        changed={tally.step: tally.changed for tally in sorted(tallies, key=lambda t: t.step) if tally.changed},
+        tallies=tallies,
     )
 
 
-def _asked_and_reached(spec: DataSpec, dealt: Counter[Split | None]) -> dict[str, Any]:
+def _trained(index: Index, labels: tuple[str, ...]) -> set[str]:
+    """Labels that stand in the training split."""
+    found = set(index.rows["label"][index.of_split("train")].tolist())
+    return {label for label in labels if hash_of(label) in found}
+
+
+def _contradictions(index: Index) -> int:
+    """Questions that were given more than one target."""
+    rows = index.rows[index.kept & (index.rows["target"] != 0)]
+    pairs = np.unique(np.stack([rows["asked"], rows["target"]], axis=1), axis=0)
+    return int((np.unique(pairs[:, 0], return_counts=True)[1] > 1).sum())
+
+
+def _asked_and_reached(spec: DataSpec, dealt: dict[Split, int]) -> dict[str, Any]:
     """Per split the wanted share (None: sources came split) and the one that whole groups allowed, before any cap.
 
     Shares are of the domain's rows: general ones are not counted.
     """
     shares = spec.split.model_dump()
     ready_made = all(use.settings.get("split") for use in spec.sources)
-    rows = max(1, sum(dealt[split] for split in SPLITS))
+    rows = max(1, sum(dealt.values()))
     asked = {split: None if ready_made else round(shares[split] / sum(shares.values()), 4) for split in SPLITS}
     return {split: {"asked": asked[split], "reached": round(dealt[split] / rows, 4)} for split in SPLITS}
 
@@ -120,12 +156,15 @@ def _source_problems(use: Use, root: Path, where: str) -> list[Problem]:
 
 def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
     source: Any = SOURCES.build(use, where=where)
+    if hasattr(source, "digests"):
+        found: dict[str, str] = source.digests(root)
+        return found
     files: list[Path] = source.files(root) if hasattr(source, "files") else []
     shown = str(use.settings.get("path", use.use))
     if len(files) == 1:
         return {shown: digest_file(files[0])}
     folder = os.path.commonpath([f.parent for f in files]) if files else ""
-    return {f"{shown}/{f.relative_to(folder).as_posix()}": digest_file(f) for f in files}
+    return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
 
 
 def _told(splits: dict[str, int]) -> str:

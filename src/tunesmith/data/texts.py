@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from tunesmith.core.types import Example, Message, Split
 from tunesmith.data.similarity import normalised
@@ -13,43 +14,58 @@ GENERAL: Split = "general"
 """The split of rows that are not of the domain: trained on against forgetting, and never split or judged by."""
 
 
-def parts_of(examples: Sequence[Example]) -> list[bool]:
-    """Per row, whether it is general: what is common in the domain is looked for apart from what is common there."""
-    return [example.split == GENERAL for example in examples]
+class SystemCount(Counter[tuple[bool, int]]):
+    """(whether the row is general, hash of a system text) -> rows; of hash 0: all rows."""
 
 
-def own_texts(examples: Sequence[Example]) -> list[str]:
-    """Per row, everything said in it: questions, answers, reasoning, calls, the rejected turn, media; normalised."""
-    shared = _shared_system_texts(examples)
-    return [_joined([*_system(e, shared), *(_said(m) for m in _turns(e)), *e.images, *e.audio]) for e in examples]
+"""(whether the row is general, hash of a system text) -> rows; of hash 0: all rows."""
 
 
-def questions(examples: Sequence[Example]) -> list[str]:
-    """Per row, what an answerer is asked: the user's turns and media, normalised; answers are left out."""
-    shared = _shared_system_texts(examples)
-    return [
-        _joined([*_system(e, shared), *(m.content for m in e.messages if m.role == "user"), *e.images, *e.audio])
-        for e in examples
-    ]
+def hash_of(text: str) -> int:
+    """63 bits that stand for a text: 0 for an empty one, another number for any other."""
+    found = int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big") >> 1
+    return (found or 1) if text else 0
 
 
-def answers(examples: Sequence[Example]) -> list[str]:
-    """Per row, what decides whether equal questions are copies or contradict each other: the target and the verdict."""
-    return [normalised(e.target or "") + ("" if e.desirable is None else f" desirable={e.desirable}") for e in examples]
+def system_count(examples: Iterable[Example]) -> SystemCount:
+    """How many rows have which system text."""
+    count = SystemCount()
+    for example in examples:
+        general = example.split == GENERAL
+        count[general, 0] += 1
+        count.update({(general, hash_of(m.content)) for m in example.messages if m.role == "system" and m.content})
+    return count
 
 
-def _shared_system_texts(examples: Sequence[Example]) -> set[str]:
+def shared_systems(count: SystemCount, *, at_least: int = 2) -> frozenset[int]:
     """System texts that stand in at least two rows and 5 % of the domain's or the general rows: a prompt."""
-    shared: set[str] = set()
-    for general in (False, True):
-        rows = [example for example in examples if (example.split == GENERAL) == general]
-        count = Counter(m.content for e in rows for m in e.messages if m.role == "system")
-        shared |= {text for text, times in count.items() if times >= max(2, _SHARED_SHARE * len(rows))}
-    return shared
+    return frozenset(
+        text
+        for (general, text), rows in count.items()
+        if text and rows >= max(at_least, _SHARED_SHARE * count[general, 0])
+    )
 
 
-def _system(example: Example, shared: set[str]) -> list[str]:
-    return [m.content for m in example.messages if m.role == "system" and m.content not in shared]
+def own_text(example: Example, shared: Collection[int]) -> str:
+    """Everything said in a row: questions, answers, reasoning, calls, the rejected turn, media; normalised."""
+    said = [*_system(example, shared), *(_said(m) for m in _turns(example)), *example.images, *example.audio]
+    return _joined(said)
+
+
+def question(example: Example, shared: Collection[int]) -> str:
+    """What an answerer is asked: the user's turns and media, normalised; answers are left out."""
+    asked = [m.content for m in example.messages if m.role == "user"]
+    return _joined([*_system(example, shared), *asked, *example.images, *example.audio])
+
+
+def answer(example: Example) -> str:
+    """What decides whether equal questions are copies or contradict each other: the target and the verdict."""
+    verdict = "" if example.desirable is None else f" desirable={example.desirable}"
+    return normalised(example.target or "") + verdict
+
+
+def _system(example: Example, shared: Collection[int]) -> list[str]:
+    return [m.content for m in example.messages if m.role == "system" and hash_of(m.content) not in shared]
 
 
 def _turns(example: Example) -> list[Message]:

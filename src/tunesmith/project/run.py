@@ -22,7 +22,8 @@ from tunesmith.core.errors import (
 )
 from tunesmith.core.events import Event, Events
 from tunesmith.core.ids import content_id
-from tunesmith.core.protocols import Context
+from tunesmith.core.protocols import Context, Executor
+from tunesmith.core.shelf import Shelf
 from tunesmith.core.types import Artifact, GateVerdict
 from tunesmith.project.file import Project
 from tunesmith.project.report import complete
@@ -32,7 +33,8 @@ from tunesmith.records.ledger import Ledger
 from tunesmith.records.store import RunStore
 
 IN_WORKERS = "tune"
-"""The stage that several processes can share."""
+"""The stage that several processes train in; other stages give the workers shards of their work, see `Executor`."""
+EXECUTORS = Shelf("executors", "tunesmith.project.executors")
 
 JUDGES_WORKERS = "tokens"
 """The stage whose gate judges whether there is room for so many of them; it is made anew for another number."""
@@ -82,13 +84,26 @@ class Runner:
         store: where runs are kept.
         events: who is told.
         fresh: reuse nothing.
-        workers: processes that share the training. Not part of its run's id: the result is the same within rounding.
+        workers: processes that share the training and the work on data. Not part of a run's id: snapshots are the same
+            bit for bit, checkpoints within rounding.
+        executor: component that runs the work on data in so many workers; no part of a run's id either.
+
+    Raises:
+        UserError: there is no such executor, or a library that it needs is not installed.
     """
 
     def __init__(
-        self, project: Project, store: RunStore, events: Events, *, fresh: bool = False, workers: int = 1
+        self,
+        project: Project,
+        store: RunStore,
+        events: Events,
+        *,
+        fresh: bool = False,
+        workers: int = 1,
+        executor: str = "local",
     ) -> None:
         self.project, self.store, self.events, self.fresh, self.workers = project, store, events, fresh, workers
+        self.executor: Executor = EXECUTORS.build({"use": executor, "workers": workers}, where="--executor")
         self.ledger = Ledger(store)
         self.made: dict[type[Artifact], Artifact] = {}
         self.artifacts: dict[str, Artifact] = {}
@@ -185,6 +200,7 @@ class Runner:
                 open=open_answerer,
                 scorer=scorer_of,
                 workers=self.workers,
+                executor=self.executor,
             )
             if self.workers > 1 and stage.name == IN_WORKERS:
                 return run_in_workers(stage, spec, inputs, context=context, workers=self.workers)

@@ -6,7 +6,10 @@ from tunesmith.core.shelf import Shelf
 
 SHELVES = (
     Shelf("sources", "tunesmith.data.read"),
+    Shelf("formats", "tunesmith.data.formats"),
     Shelf("cleaners", "tunesmith.data.clean"),
+    Shelf("filters", "tunesmith.data.filter"),
+    Shelf("executors", "tunesmith.project.executors"),
     Shelf("strategies", "tunesmith.tune.strategies"),
     Shelf("terms", "tunesmith.tune.terms"),
     Shelf("weightings", "tunesmith.tune.weightings"),

@@ -6,20 +6,35 @@ import csv
 from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.types import Drop
+from tunesmith.data.read._files import Opener
 from tunesmith.data.read._lines import STEP, Line, lines
+from tunesmith.data.read._parts import PART_BYTES, WHOLE, Part
 
-Record = tuple[str, dict[str, Any]]
 _SEPARATORS = ",\t;|"
 
 
+class Record(NamedTuple):
+    """One row of a table: where it stands, column -> value, and the offset of its first byte where it has one."""
+
+    place: str
+    row: dict[str, Any]
+    byte: int | None = None
+
+
 def csv_rows(
-    path: Path, shown: str, *, separator: str | None, max_bytes: int, notes: Counter[str]
+    path: Path | Opener,
+    shown: str,
+    *,
+    separator: str | None,
+    max_bytes: int,
+    notes: Counter[str],
+    part: Part = WHOLE,
 ) -> Iterator[Record | Drop]:
-    """(place, column -> text) for every record below the header.
+    """Every record of the part below the header.
 
     Args:
         path: the file.
@@ -27,30 +42,64 @@ def csv_rows(
         separator: one character; None: the one that the header has most of, among comma, tab, semicolon and bar.
         max_bytes: longest line, and longest record over several lines.
         notes: see `lines`.
+        part: which records, one of `csv_parts`.
 
     Raises:
         UserError: the header cannot be read, or names a column twice.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), max_bytes))
-    feeder = _Feeder(lines(path, shown, max_bytes=max_bytes, notes=notes), max_bytes)
-    separator = separator or feeder.guess_separator()
-    reader = csv.reader(feeder, delimiter=separator, strict=True)
-    header: list[str] | None = None
-    while True:
+    feeder = _Feeder(lines(path, shown, max_bytes=max_bytes, notes=notes, part=part), max_bytes)
+    top = feeder
+    if part.start:
+        top = _Feeder(lines(path, shown, max_bytes=max_bytes, notes=Counter()), max_bytes)
+    separator = separator or top.guess_separator()
+    header = _read_header(top, separator, shown)
+    reader = _reader(feeder, separator, max_bytes)
+    while header is not None:
         found = _next_record(reader, feeder, shown)
-        drops = feeder.take_drops()
-        if header is None and drops:
-            found = drops[0]
-        else:
-            yield from drops
+        yield from feeder.take_drops()
         if found is None:
             return
-        if header is None:
-            header = _header(found, shown)
-        elif isinstance(found, Drop):
-            yield found
-        else:
-            yield _record(found, header, f"{shown}:{feeder.first}")
+        yield found if isinstance(found, Drop) else _record(found, header, feeder, shown)
+
+
+def csv_parts(
+    path: Path, *, separator: str | None, max_bytes: int, file: int = 0, size: int | None = None
+) -> list[Part]:
+    """Parts that begin where a record does: the file is gone through once, since a quote may hold line ends.
+
+    A file whose header cannot be read is one part, whose reading tells what is wrong.
+    """
+    size = PART_BYTES if size is None else size
+    total = path.stat().st_size
+    if total <= size:
+        return [Part(file)]
+    feeder = _Feeder(lines(path, "", max_bytes=max_bytes, notes=Counter()), max_bytes)
+    separator = separator or feeder.guess_separator()
+    try:
+        _read_header(feeder, separator, "")
+    except UserError:
+        return [Part(file)]
+    reader, parts, start, line = _reader(feeder, separator, max_bytes), [], 0, 0
+    while _next_record(reader, feeder, "") is not None:
+        feeder.take_drops()
+        if feeder.first_byte >= start + size:
+            parts.append(Part(file, start=start, end=feeder.first_byte, line=line))
+            start, line = feeder.first_byte, feeder.first - 1
+    return [*parts, Part(file, start=start, end=total, line=line)]
+
+
+def _reader(feeder: _Feeder, separator: str, max_bytes: int) -> Any:
+    csv.field_size_limit(max(csv.field_size_limit(), max_bytes))
+    return csv.reader(feeder, delimiter=separator, strict=True)
+
+
+def _read_header(feeder: _Feeder, separator: str, shown: str) -> list[str] | None:
+    """The names in the first line; None: there is no line."""
+    found = _next_record(_reader(feeder, separator, feeder.max_bytes), feeder, shown)
+    drops = feeder.take_drops()
+    if drops:
+        found = drops[0]
+    return None if found is None else _header(found, shown)
 
 
 def _next_record(reader: Any, feeder: _Feeder, shown: str) -> list[str] | Drop | None:
@@ -65,10 +114,9 @@ def _next_record(reader: Any, feeder: _Feeder, shown: str) -> list[str] | Drop |
         if feeder.too_long or "unexpected end" in detail:
             reason, detail = "unclosed-quote", "a quote opens here and is never closed"
             feeder.give_back()
-        return Drop(place=f"{shown}:{feeder.first}", step=STEP, reason=reason, detail=detail)
+        return feeder.drop(shown, reason, detail)
     if feeder.damaged:
-        detail = "a line inside this quoted record could not be read"
-        return Drop(place=f"{shown}:{feeder.first}", step=STEP, reason="broken-csv", detail=detail)
+        return feeder.drop(shown, "broken-csv", "a line inside this quoted record could not be read")
     return cells
 
 
@@ -84,11 +132,11 @@ def _header(found: list[str] | Drop, shown: str) -> list[str]:
     return names
 
 
-def _record(cells: list[str], header: list[str], place: str) -> Record | Drop:
+def _record(cells: list[str], header: list[str], feeder: _Feeder, shown: str) -> Record | Drop:
     if len(cells) == len(header):
-        return place, dict(zip(header, cells, strict=True))
+        return Record(f"{shown}:{feeder.first}", dict(zip(header, cells, strict=True)), feeder.first_byte)
     detail = f"{len(cells)} cells, the header has {len(header)}: {shorten(','.join(cells), width=60)}"
-    return Drop(place=place, step=STEP, reason="wrong-column-count", detail=detail)
+    return feeder.drop(shown, "wrong-column-count", detail)
 
 
 class _Feeder:
@@ -96,22 +144,23 @@ class _Feeder:
 
     def __init__(self, source: Iterator[Line | Drop], max_bytes: int) -> None:
         self._source = source
-        self._max_bytes = max_bytes
-        self._waiting: deque[Line] = deque()
-        self._taken: list[Line] = []
+        self.max_bytes = max_bytes
+        self._waiting: deque[Line | Drop] = deque()
+        self._taken: list[Line | Drop] = []
         self._drops: list[Drop] = []
         self._size = 0
+        self._begun: Line | None = None
         self.too_long = False
-        self.damaged = False
 
     def __iter__(self) -> _Feeder:
         return self
 
     def __next__(self) -> str:
         line = self._next_line()
-        self._taken.append(line)
+        long = self._begun is not None and self._size + len(line.text) > self.max_bytes
+        self._begun = self._begun or line
         self._size += len(line.text)
-        if self._size > self._max_bytes and len(self._taken) > 1:
+        if long:
             self.too_long = True
             raise csv.Error("record too long")
         return line.text + "\n"
@@ -119,20 +168,38 @@ class _Feeder:
     @property
     def first(self) -> int:
         """Number of the line where the current record starts."""
-        return self._taken[0].number if self._taken else 0
+        return self._begun.number if self._begun else 0
+
+    @property
+    def first_byte(self) -> int:
+        """Offset of that line in the file."""
+        return self._begun.byte if self._begun else 0
+
+    @property
+    def damaged(self) -> bool:
+        """Whether a line inside the current record could not be read."""
+        return any(isinstance(item, Drop) for item in self._taken)
+
+    def drop(self, shown: str, reason: str, detail: str) -> Drop:
+        """The current record as a drop."""
+        place = f"{shown}:{self.first}"
+        return Drop(place=place, step=STEP, reason=reason, detail=detail, byte=self.first_byte)
 
     def begin(self) -> None:
         """A new record starts with the next line."""
-        self._taken, self._size, self.too_long, self.damaged = [], 0, False, False
+        self._drops += [item for item in self._taken if isinstance(item, Drop)]
+        self._taken, self._size, self._begun, self.too_long = [], 0, None, False
 
     def give_back(self) -> None:
-        """All lines of this record but the first are read again."""
-        self._waiting.extendleft(reversed(self._taken[1:]))
-        del self._taken[1:]
+        """All lines of this record but the first are read again, those that could not be read too."""
+        self._waiting.extendleft(reversed(self._taken))
+        self._taken = []
 
     def take_drops(self) -> list[Drop]:
-        """The lines that could not be read since the last call."""
-        drops, self._drops = self._drops, []
+        """The lines that could not be read before the current record, and inside it."""
+        inside = [item for item in self._taken if isinstance(item, Drop)]
+        self._taken = [item for item in self._taken if not isinstance(item, Drop)]
+        drops, self._drops = [*self._drops, *inside], []
         return drops
 
     def guess_separator(self) -> str:
@@ -142,14 +209,17 @@ class _Feeder:
         except StopIteration:
             return ","
         self._waiting.appendleft(line)
+        self._taken = []
         return max(_SEPARATORS, key=line.text.count)
 
     def _next_line(self) -> Line:
-        if self._waiting:
-            return self._waiting.popleft()
-        for item in self._source:
+        """The next line that can be read; what the record takes after its first line is remembered."""
+        while True:
+            item = self._waiting.popleft() if self._waiting else next(self._source)
+            if isinstance(item, Drop) and self._begun is None:
+                self._drops.append(item)
+                continue
+            if self._begun is not None:
+                self._taken.append(item)
             if isinstance(item, Line):
                 return item
-            self.damaged = self.damaged or bool(self._taken)
-            self._drops.append(item)
-        raise StopIteration

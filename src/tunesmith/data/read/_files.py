@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import os
-from pathlib import Path
-from typing import Literal
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Literal, Protocol
 
 from tunesmith.core.errors import Problem, UserError, did_you_mean, nearest, shorten
 from tunesmith.core.files import resolve_under
 
-Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet", "workbook"]
+
+
+class Opener(Protocol):
+    """What rows are read from: a file on the disk (`Path` is one), or bytes in memory."""
+
+    @property
+    def name(self) -> str:
+        """Its last name."""
+        ...
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO:
+        """Its bytes from the first one on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """A member of an archive: its last name, its bytes, and its name in places."""
+
+    name: str
+    content: bytes
+    shown: str
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO:
+        """The bytes."""
+        return io.BytesIO(self.content)
+
 
 BOM = b"\xef\xbb\xbf"
 _HEAD_BYTES = 4096
@@ -21,6 +51,9 @@ _BY_SUFFIX: dict[str, Format] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
+_SHEETS = {"xl/workbook.xml", "xl/workbook.bin"}
+_OPEN_DOCUMENT = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"
+_OLD_OFFICE = bytes.fromhex("d0cf11e0a1b11ae1")
 _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x00\x00\xfe\xff": "UTF-32"}
 _OTHER_FILES = {b"PK\x03\x04": "a zip or Office file", b"\x1f\x8b": "gzip", b"%PDF": "a PDF", b"SQLite": "a database"}
 
@@ -51,7 +84,7 @@ def locate(root: Path, path: str) -> Path:
     return full
 
 
-def detect_format(path: Path, shown: str) -> Format:
+def detect_format(path: Path | Opener, shown: str) -> Format:
     """The format by content, and by suffix where content does not tell.
 
     Raises:
@@ -63,17 +96,34 @@ def detect_format(path: Path, shown: str) -> Format:
         if head.startswith(mark):
             hint = f"convert it: iconv -f {encoding} -t UTF-8 {path.name} > utf8-{path.name}"
             raise UserError(Problem("wrong-encoding", f"the file is {encoding}, expected UTF-8", hint, shown))
+    suffix = PurePosixPath(path.name).suffix.lower()
+    if is_workbook(path, head, suffix):
+        return "workbook"
     for mark, what in _OTHER_FILES.items():
         if head.startswith(mark):
-            hint = "expected CSV, TSV, JSONL, a JSON list or Parquet"
+            hint = (
+                "expected CSV, TSV, JSONL, a JSON list, Parquet or a workbook; {use: documents} reads PDF and archives"
+            )
             raise UserError(Problem("wrong-format", f"this is {what}, not rows", hint, shown))
     if head.startswith(b"PAR1"):
         return "parquet"
     start = head.removeprefix(BOM).lstrip()[:1]
-    suffix = path.suffix.lower()
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
     if start == b"{" and suffix == ".json":  # JSONL under a short name, unless the object goes on in the next line
         first_line = head.removeprefix(BOM).lstrip().partition(b"\n")[0]
         return "jsonl" if len(first_line) >= _HEAD_BYTES // 2 or first_line.rstrip().endswith(b"}") else "json"
     return "json" if start == b"[" else "jsonl" if start == b"{" or suffix == ".json" else "csv"
+
+
+def is_workbook(path: Path | Opener, head: bytes, suffix: str) -> bool:
+    """Whether a file that begins with `head` is a spreadsheet."""
+    if head.startswith(b"PK\x03\x04"):
+        if _OPEN_DOCUMENT in head:
+            return True
+        try:
+            with path.open("rb") as file, zipfile.ZipFile(file) as packed:
+                return not _SHEETS.isdisjoint(packed.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            return False
+    return head.startswith(_OLD_OFFICE) and suffix == ".xls"

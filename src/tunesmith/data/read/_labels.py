@@ -17,4 +17,4 @@ def held_to(example: Example, labels: Sequence[str]) -> Example | Drop:
     if not labels or example.split == "general" or example.reference in labels:
         return example
     detail = f"'{shorten(example.reference, width=40)}': {shorten(did_you_mean(example.reference, labels), width=160)}"
-    return Drop(place=example.place, step=STEP, reason="unknown-label", detail=detail)
+    return Drop(place=example.place, step=STEP, reason="unknown-label", detail=detail, byte=example.byte)

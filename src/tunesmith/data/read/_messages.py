@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.core.errors import did_you_mean, shorten
 from tunesmith.core.types import Message, Role, ToolCall
-from tunesmith.data.read._rows import BrokenJson, parse_json
+from tunesmith.data.read._json import BrokenJson, parse_json
 from tunesmith.data.read._think import split_reasoning
 
 _ROLES: dict[str, Role] = {

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.types import Drop
-from tunesmith.data.read._csv import Record, csv_rows
-from tunesmith.data.read._files import Format, detect_format
+from tunesmith.data.read._csv import Record, csv_parts, csv_rows
+from tunesmith.data.read._files import Format, Opener, detect_format
+from tunesmith.data.read._json import BrokenJson, list_items, parse_json
 from tunesmith.data.read._lines import STEP, Line, lines
+from tunesmith.data.read._parts import PART_BYTES, WHOLE, Part, line_parts
+from tunesmith.data.read._workbook import workbook_rows
 
 
 def rows(
-    path: Path, shown: str, *, form: Format | None = None, max_bytes: int, notes: Counter[str] | None = None
+    path: Path | Opener,
+    shown: str,
+    *,
+    form: Format | None = None,
+    max_bytes: int,
+    notes: Counter[str] | None = None,
+    part: Part = WHOLE,
 ) -> Iterator[Record | Drop]:
-    """Every row of the file exactly once, in order, streaming.
+    """Every row of the part exactly once, in order, streaming.
 
     Args:
         path: an existing file, see `locate`.
-        shown: its name in places: `name:line`, or `name:row` where rows have no lines (Parquet, JSON list).
+        shown: its name in places: `name:line`, or `name:row` where rows have no lines (Parquet, JSON list, workbook).
         form: the format; None: found by `detect_format`.
-        max_bytes: longest line of CSV and JSONL; a JSON list is read as a whole.
+        max_bytes: longest line of CSV and JSONL, longest element of a JSON list.
         notes: what was noticed and mended is counted here.
+        part: one of `row_parts`.
 
     Raises:
         UserError: the file as a whole cannot be read in this format.
@@ -33,88 +42,60 @@ def rows(
     notes = Counter() if notes is None else notes
     form = form or detect_format(path, shown)
     if form == "parquet":
-        return _parquet_rows(path, shown, notes)
+        return _parquet_rows(path, shown, notes, part)
     if form == "json":
-        return _json_rows(path, shown)
+        return _json_rows(path, shown, max_bytes)
+    if form == "workbook":
+        return workbook_rows(path, shown)
     if form == "jsonl":
-        return _jsonl_rows(path, shown, max_bytes, notes)
-    separator = "\t" if form == "tsv" else None
-    return csv_rows(path, shown, separator=separator, max_bytes=max_bytes, notes=notes)
+        return _jsonl_rows(lines(path, shown, max_bytes=max_bytes, notes=notes, part=part), shown)
+    return csv_rows(path, shown, separator=_separator(form), max_bytes=max_bytes, notes=notes, part=part)
 
 
-class BrokenJson(ValueError):
-    """A text that is not JSON; `line` is 1-based where it is known."""
-
-    def __init__(self, what: str, line: int | None = None) -> None:
-        super().__init__(what)
-        self.line = line
-
-
-def parse_json(text: str) -> Any:
-    """A JSON value, strictly: NaN, infinity and lone surrogates are refused, as is what is nested too deeply.
+def row_parts(path: Path, shown: str, *, form: Format | None = None, max_bytes: int, file: int = 0) -> list[Part]:
+    """Parts that can be read apart and together are the file; a JSON list and a workbook are one part.
 
     Raises:
-        BrokenJson: what is wrong, in words.
+        UserError: see `rows`.
     """
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except json.JSONDecodeError as error:
-        raise BrokenJson(f"{error.msg} at column {error.colno}", error.lineno) from None
-    except RecursionError:
-        raise BrokenJson("nested too deeply") from None
-    except UnicodeEncodeError:
-        raise BrokenJson("half of a surrogate pair (\\ud800 to \\udfff) is not a character") from None
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise BrokenJson(str(error)) from None
-    return value
+    form = form or detect_format(path, shown)
+    if form == "jsonl":
+        return line_parts(path, file)
+    if form in ("csv", "tsv"):
+        return csv_parts(path, separator=_separator(form), max_bytes=max_bytes, file=file)
+    return _parquet_parts(path, shown, file) if form == "parquet" else [Part(file)]
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise BrokenJson(f"{name} is not JSON")
+def _separator(form: Format) -> str | None:
+    return "\t" if form == "tsv" else None
 
 
-def _jsonl_rows(path: Path, shown: str, max_bytes: int, notes: Counter[str]) -> Iterator[Record | Drop]:
-    for line in lines(path, shown, max_bytes=max_bytes, notes=notes):
-        if isinstance(line, Line):
-            place = f"{shown}:{line.number}"
-            try:
-                yield _record(parse_json(line.text), place)
-            except BrokenJson as error:
-                detail = f"{error}: {shorten(line.text, width=60)}"
-                yield Drop(place=place, step=STEP, reason="broken-json", detail=detail)
-        else:
+def _jsonl_rows(found: Iterator[Line | Drop], shown: str) -> Iterator[Record | Drop]:
+    for line in found:
+        if isinstance(line, Drop):
             yield line
+            continue
+        place = f"{shown}:{line.number}"
+        try:
+            yield _record(parse_json(line.text), place, line.byte)
+        except BrokenJson as error:
+            detail = f"{error}: {shorten(line.text, width=60)}"
+            yield Drop(place=place, step=STEP, reason="broken-json", detail=detail, byte=line.byte)
 
 
-def _record(value: Any, place: str) -> Record | Drop:
+def _record(value: Any, place: str, byte: int) -> Record | Drop:
     if isinstance(value, dict):
-        return place, value
+        return Record(place, value, byte)
     detail = f"a JSON object is expected, found {shorten(value, width=60)}"
-    return Drop(place=place, step=STEP, reason="not-an-object", detail=detail)
+    return Drop(place=place, step=STEP, reason="not-an-object", detail=detail, byte=byte)
 
 
-def _json_rows(path: Path, shown: str) -> Iterator[Record | Drop]:
-    """The elements of one JSON list, read as a whole: after a broken element nobody knows where the next one begins."""
-    hint = "mend it, or write one JSON object a line (JSONL), where a broken row spoils only itself"
-    try:
-        value = parse_json(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UserError(Problem("invalid-utf8", "a byte is not UTF-8", hint, shown, line)) from None
-    except BrokenJson as error:
-        raise UserError(Problem("broken-json", f"not JSON: {error}", hint, shown, error.line)) from None
-    if not isinstance(value, list):
-        message = f"a list of objects is expected, found {shorten(value, width=60)}"
-        raise UserError(Problem("wrong-format", message, hint, shown))
-    if not value:
-        raise UserError(Problem("empty-file", "the list is empty", "export the data again, or drop the source", shown))
-    for number, row in enumerate(value, start=1):
-        yield _record(row, f"{shown}:{number}")
+def _json_rows(path: Path | Opener, shown: str, max_bytes: int) -> Iterator[Record | Drop]:
+    for number, (value, byte) in enumerate(list_items(path, shown, max_bytes=max_bytes), start=1):
+        yield _record(value, f"{shown}:{number}", byte)
 
 
-def _parquet_rows(path: Path, shown: str, notes: Counter[str]) -> Iterator[Record | Drop]:
+def _parquet_rows(path: Path | Opener, shown: str, notes: Counter[str], part: Part) -> Iterator[Record | Drop]:
     """Rows of a Parquet file; nulls inside nested columns are taken out again.
 
     Arrow gives every object of a column the keys of all objects and fills the absent ones with null. Such a null can
@@ -123,17 +104,43 @@ def _parquet_rows(path: Path, shown: str, notes: Counter[str]) -> Iterator[Recor
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
+    number = part.line
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw) as file:
             nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
-            for batch in file.iter_batches(batch_size=1024):
+            end = file.num_row_groups if part.end is None else part.end
+            for batch in file.iter_batches(batch_size=1024, row_groups=range(part.start, end)):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{shown}:{number}", row | {name: _without_nulls(row[name], notes) for name in nested}
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        message = f"not readable as Parquet: {shorten(str(error))}"
-        raise UserError(Problem("broken-parquet", message, "write the file again", shown)) from None
+                    yield Record(f"{shown}:{number}", row | {name: _without_nulls(row[name], notes) for name in nested})
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _broken_parquet(error, shown) from None
+
+
+def _parquet_parts(path: Path, shown: str, file: int) -> list[Part]:
+    """Whole row groups, as many as reach the size of a part."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts: list[Part] = []
+    start = line = row = held = 0
+    try:
+        with path.open("rb") as raw, pq.ParquetFile(raw) as opened:
+            groups = [opened.metadata.row_group(i) for i in range(opened.num_row_groups)]
+            sizes = [(group.num_rows, group.total_byte_size) for group in groups]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _broken_parquet(error, shown) from None
+    for group, (count, size) in enumerate(sizes, start=1):
+        row, held = row + count, held + size
+        if held >= PART_BYTES or group == len(sizes):
+            parts.append(Part(file, start=start, end=group, line=line))
+            start, line, held = group, row, 0
+    return parts or [Part(file)]
+
+
+def _broken_parquet(error: Exception, shown: str) -> UserError:
+    message = f"not readable as Parquet: {shorten(str(error))}"
+    return UserError(Problem("broken-parquet", message, "write the file again", shown))
 
 
 def _without_nulls(value: Any, notes: Counter[str]) -> Any:

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.types import DataKind, Drop, Example, Split, example_id
+from tunesmith.data.read._csv import Record
 from tunesmith.data.read._files import Format, locate
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP
 from tunesmith.data.read._messages import Unusable
-from tunesmith.data.read._rows import rows
+from tunesmith.data.read._parts import WHOLE, Part
+from tunesmith.data.read._rows import row_parts, rows
 from tunesmith.data.read._shapes import found_in, shape_of, unknown_shape
 from tunesmith.data.read._template import as_text, missing_columns
 
@@ -64,17 +66,27 @@ class Conversations:
         problems = self.check(root)
         if problems:
             raise UserError(problems)
-        for item in self._rows(root, notes):
+        return self.read_part(root, labels, part=WHOLE, notes=notes)
+
+    def parts(self, root: Path) -> list[Part]:
+        """Stretches of the file that can be read apart."""
+        form = None if self.format == "auto" else self.format
+        return row_parts(locate(root, self.path), self.path, form=form, max_bytes=int(self.max_line_mb * 1_000_000))
+
+    def read_part(
+        self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
+    ) -> Iterator[Example | Drop]:
+        """The rows of one of `parts`."""
+        for item in self._rows(root, notes, part):
             if isinstance(item, Drop):
                 yield item
                 continue
-            place, row = item
             try:
-                made = self._made(place, row)
+                made = self._made(item)
             except Unusable as error:
-                yield Drop(place=place, step=STEP, reason=error.reason, detail=error.detail)
+                yield Drop(place=item.place, step=STEP, reason=error.reason, detail=error.detail, byte=item.byte)
             else:
-                notes[f"format: {shape_of(row)}"] += 1
+                notes[f"format: {shape_of(item.row)}"] += 1
                 yield held_to(made, labels)
 
     def files(self, root: Path) -> list[Path]:
@@ -89,7 +101,7 @@ class Conversations:
             return list(error.problems)
         if not first:
             return [Problem("empty-file", "the file has no rows", "export it again, or drop the source", self.path)]
-        read = [item[1] for item in first if not isinstance(item, Drop)]
+        read = [item.row for item in first if not isinstance(item, Drop)]
         if read and not any(shape_of(row) for row in read):
             hint = "rows with columns of your own are read by {use: table, template: ..., answer: ...}"
             return [Problem("unknown-format", unknown_shape(read[0]), hint, self.path)]
@@ -97,12 +109,13 @@ class Conversations:
         known = dict.fromkeys(key for row in read for key in row)
         return missing_columns(needed, known, self.path) if known else []
 
-    def _rows(self, root: Path, notes: Counter[str]) -> Iterator[tuple[str, dict[str, Any]] | Drop]:
+    def _rows(self, root: Path, notes: Counter[str], part: Part = WHOLE) -> Iterator[Record | Drop]:
         form = None if self.format == "auto" else self.format
         max_bytes = int(self.max_line_mb * 1_000_000)
-        return rows(locate(root, self.path), self.path, form=form, max_bytes=max_bytes, notes=notes)
+        return rows(locate(root, self.path), self.path, form=form, max_bytes=max_bytes, notes=notes, part=part)
 
-    def _made(self, place: str, row: dict[str, Any]) -> Example:
+    def _made(self, record: Record) -> Example:
+        row = record.row
         found = found_in(row)
         absent = [key for key in (*self.attributes, self.target, self.group) if key is not None and key not in row]
         if absent:
@@ -122,6 +135,7 @@ class Conversations:
             kind=self.kind,
             source=self.path,
             licence=self.licence,
-            place=place,
+            place=record.place,
+            byte=record.byte,
             split=self.split,
         )

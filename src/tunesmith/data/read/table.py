@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.types import DataKind, Drop, Example, Message, Split, example_id
+from tunesmith.data.read._csv import Record
 from tunesmith.data.read._files import Format, detect_format, locate
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP
-from tunesmith.data.read._rows import rows
+from tunesmith.data.read._parts import WHOLE, Part
+from tunesmith.data.read._rows import row_parts, rows
 from tunesmith.data.read._template import Template, as_text, column_or_template, missing_columns, parse_template
 from tunesmith.data.read._think import assistant_turn
 
@@ -24,7 +26,7 @@ _PEEKED_ROWS = 100
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a CSV, TSV, JSONL, JSON or Parquet table become instructions through templates.
+    """Rows of a CSV, TSV, JSONL, JSON, Parquet or workbook table become instructions through templates.
 
     Example:
         {use: table, path: loans.csv, system: "Answer good or bad.", template: "Age {age}, amount {amount} EUR.",
@@ -68,13 +70,24 @@ class Table:
         problems = self.check(root)
         if problems:
             raise UserError(problems)
+        return self.read_part(root, labels, part=WHOLE, notes=notes)
+
+    def parts(self, root: Path) -> list[Part]:
+        """Stretches of the file that can be read apart."""
+        file = locate(root, self.path)
+        return row_parts(file, self.path, form=self._form(root), max_bytes=int(self.max_line_mb * 1_000_000))
+
+    def read_part(
+        self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
+    ) -> Iterator[Example | Drop]:
+        """The rows of one of `parts`."""
         form = f"format: {self._form(root)} table"
-        for item in self._rows(root, notes):
+        for item in self._rows(root, notes, part):
             if isinstance(item, Drop):
                 yield item
             else:
                 notes[form] += 1
-                made = self._made(*item)
+                made = self.made(item)
                 yield held_to(made, labels) if isinstance(made, Example) else made
 
     def files(self, root: Path) -> list[Path]:
@@ -84,14 +97,19 @@ class Table:
     def check(self, root: Path) -> list[Problem]:
         """Templates that cannot be parsed; a file that cannot be used; columns that its first 100 rows do not have."""
         try:
-            needed = [*(c for t in self._templates.values() for c in t.columns), *self.attributes]
             first = list(islice(self._rows(root, Counter()), _PEEKED_ROWS))
+            known = dict.fromkeys(column for item in first if not isinstance(item, Drop) for column in item.row)
+            problems = self.missing(known) if known else []
         except UserError as error:
             return list(error.problems)
         if not first:
             return [Problem("empty-file", "the file has no rows", "export it again, or drop the source", self.path)]
-        known = dict.fromkeys(column for item in first if not isinstance(item, Drop) for column in item[1])
-        return missing_columns(needed, known, self.path) if known else []
+        return problems
+
+    def missing(self, known: Iterable[str]) -> list[Problem]:
+        """A problem for each column that is asked for and not known; UserError: a template cannot be parsed."""
+        needed = [*(c for t in self._templates.values() for c in t.columns), *self.attributes]
+        return missing_columns(needed, known, self.path)
 
     @cached_property
     def _templates(self) -> dict[str, Template]:
@@ -108,19 +126,22 @@ class Table:
     def _form(self, root: Path) -> Format:
         return detect_format(locate(root, self.path), self.path) if self.format == "auto" else self.format
 
-    def _rows(self, root: Path, notes: Counter[str]) -> Iterator[tuple[str, dict[str, Any]] | Drop]:
+    def _rows(self, root: Path, notes: Counter[str], part: Part = WHOLE) -> Iterator[Record | Drop]:
         max_bytes = int(self.max_line_mb * 1_000_000)
-        return rows(locate(root, self.path), self.path, form=self._form(root), max_bytes=max_bytes, notes=notes)
+        file = locate(root, self.path)
+        return rows(file, self.path, form=self._form(root), max_bytes=max_bytes, notes=notes, part=part)
 
-    def _made(self, place: str, row: dict[str, Any]) -> Example | Drop:
+    def made(self, record: Record) -> Example | Drop:
+        """The row as an example; a drop where it lacks a column or an answer."""
+        place, row, byte = record
         try:
             texts = {name: template.render(row) for name, template in self._templates.items()}
             attributes = {name: as_text(row[name]) for name in self.attributes}
         except KeyError as error:
-            return Drop(place=place, step=STEP, reason="missing-column", detail=f"there is no {error}")
+            return Drop(place=place, step=STEP, reason="missing-column", detail=f"there is no {error}", byte=byte)
         for name in ("answer", "target"):
             if name in texts and not texts[name].strip():
-                return Drop(place=place, step=STEP, reason="empty-answer", detail=f"'{name}' is empty")
+                return Drop(place=place, step=STEP, reason="empty-answer", detail=f"'{name}' is empty", byte=byte)
         system = (Message(role="system", content=texts["system"]),) if "system" in texts else ()
         turns = (*system, Message(role="user", content=texts["template"]), assistant_turn(texts["answer"]))
         target = texts.get("target")
@@ -134,5 +155,6 @@ class Table:
             source=self.path,
             licence=self.licence,
             place=place,
+            byte=byte,
             split=self.split,
         )

@@ -6,16 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.files import resolve_under
-from tunesmith.core.types import Drop, Example, Message, example_id
+from tunesmith.core.types import DataKind, Drop, Example, Message, example_id
 from tunesmith.data.read._files import BOM, locate
 from tunesmith.data.read._lines import STEP
-from tunesmith.data.read._rows import rows
+from tunesmith.data.read._parts import Part, file_parts
+from tunesmith.data.read._rows import row_parts, rows
 from tunesmith.data.read._template import as_text, missing_columns
+from tunesmith.data.read._tree import plain_name
 
 DOCUMENTS = (".txt", ".md")
 TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
@@ -40,6 +43,8 @@ class Text:
         max_mb: longest document, or line of a table, that is read, in MB.
     """
 
+    kind: ClassVar[DataKind] = "unstructured"
+
     path: str
     column: str = "text"
     unit: Literal["document", "paragraph"] = "document"
@@ -56,8 +61,22 @@ class Text:
         problems = self.check(root)
         if problems:
             raise UserError(problems)
-        for file, shown in self._found(root):
-            texts = self._table(file, shown, notes) if _is_table(file) else self._document(file, shown, notes)
+        for part in self.parts(root):
+            yield from self.read_part(root, labels, part=part, notes=notes)
+
+    def parts(self, root: Path) -> list[Part]:
+        """Some documents each; stretches of a table."""
+        found = self._found(root)
+        if len(found) == 1 and _is_table(found[0][0]):
+            return row_parts(*found[0], max_bytes=self._most)
+        return file_parts(file.stat().st_size for file, _ in found)
+
+    def read_part(
+        self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
+    ) -> Iterator[Example | Drop]:
+        """The rows of one of `parts`."""
+        for file, shown in self._found(root)[part.file : part.file + part.files]:
+            texts = self._table(file, shown, notes, part) if _is_table(file) else self._document(file, shown, notes)
             for item in texts:
                 if isinstance(item, Example):
                     notes["format: text"] += 1
@@ -79,7 +98,7 @@ class Text:
                 return [Problem("empty-file", "the file has no rows", "export it again, or drop the source", shown)]
             if not isinstance(row, Drop) and self.column not in row:
                 return missing_columns([self.column], row, shown)
-        if not any(_is_table(file) or file.read_bytes().strip() for file, _ in found):
+        if not any(_is_table(file) or _has_words(file) for file, _ in found):
             return [Problem("empty-file", "there is no text", "export it again, or drop the source", self.path)]
         return []
 
@@ -92,7 +111,7 @@ class Text:
                 if not files:
                     found = f"there is no {' or '.join(DOCUMENTS)} file in this folder"
                     raise UserError(Problem("empty-folder", found, "name the file, or another folder", self.path))
-                return [(file, f"{self.path}/{file.relative_to(full).as_posix()}") for file in files]
+                return [(file, plain_name(f"{self.path}/{file.relative_to(full).as_posix()}")) for file in files]
         return [(locate(root, self.path), self.path)]
 
     def _first_row(self, file: Path, shown: str) -> dict[str, Any] | Drop | None:
@@ -100,19 +119,19 @@ class Text:
         dropped = None
         for item in rows(file, shown, max_bytes=self._most):
             if not isinstance(item, Drop):
-                return item[1]
+                return item.row
             dropped = dropped or item
         return dropped
 
-    def _table(self, file: Path, shown: str, notes: Counter[str]) -> Iterator[Example | Drop]:
-        for item in rows(file, shown, max_bytes=self._most, notes=notes):
+    def _table(self, file: Path, shown: str, notes: Counter[str], part: Part) -> Iterator[Example | Drop]:
+        for item in rows(file, shown, max_bytes=self._most, notes=notes, part=part):
             if isinstance(item, Drop):
                 yield item
-            elif self.column not in item[1]:
+            elif self.column not in item.row:
                 detail = f"there is no '{self.column}'"
-                yield Drop(place=item[0], step=STEP, reason="missing-column", detail=detail)
+                yield Drop(place=item.place, step=STEP, reason="missing-column", detail=detail, byte=item.byte)
             else:
-                yield self._made(as_text(item[1][self.column]), item[0])
+                yield self._made(as_text(item.row[self.column]), item.place, item.byte)
 
     def _document(self, file: Path, shown: str, notes: Counter[str]) -> Iterator[Example | Drop]:
         size = file.stat().st_size
@@ -130,30 +149,38 @@ class Text:
             yield Drop(place=shown, step=STEP, reason="invalid-utf8", detail=detail)
             return
         if self.unit == "document":
-            yield self._made(text, shown)
+            yield self._made(text, shown, 0)
             return
         for line, block in _paragraphs(text):
             yield self._made(block, f"{shown}:{line}")
 
-    def _made(self, text: str, place: str) -> Example | Drop:
+    def _made(self, text: str, place: str, byte: int | None = None) -> Example | Drop:
         if "\0" in text:
-            return Drop(place=place, step=STEP, reason="nul-bytes", detail="a NUL character stands in the text")
+            detail = "a NUL character stands in the text"
+            return Drop(place=place, step=STEP, reason="nul-bytes", detail=detail, byte=byte)
         if not text.strip():
-            return Drop(place=place, step=STEP, reason="empty-document", detail="nothing but space")
+            return Drop(place=place, step=STEP, reason="empty-document", detail="nothing but space", byte=byte)
         said = (Message(role="user", content=text),)
         return Example(
             id=example_id(said, None),
             messages=said,
-            kind="unstructured",
+            kind=self.kind,
             source=self.path,
             licence=self.licence,
             place=place,
+            byte=byte,
             split=self.split,
         )
 
     @property
     def _most(self) -> int:
         return int(self.max_mb * 1_000_000)
+
+
+def _has_words(file: Path) -> bool:
+    """Whether it is more than space; no more of it is read than is needed to know."""
+    with file.open("rb") as opened:
+        return any(piece.strip() for piece in iter(partial(opened.read, 1 << 16), b""))
 
 
 def _is_table(file: Path) -> bool:

@@ -1,0 +1,81 @@
+"""The 5-grams of many texts: on disk, a stretch of texts in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+GRAM = 5
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+Hashes = NDArray[np.uint64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grams:
+    """The gram sets of texts 0, 1, 2, ...
+
+    Args:
+        blocks: per stretch of texts the hashes of all its grams, text after text, each text's distinct and ascending
+            (an array, or a file that is mapped into memory); and how many each text has.
+    """
+
+    blocks: Sequence[tuple[Hashes, NDArray[np.int32]]]
+
+    @property
+    def texts(self) -> int:
+        """How many texts there are."""
+        return int(self.firsts[-1])
+
+    @cached_property
+    def firsts(self) -> Rows:
+        """Number of the first text of every block, and the number of texts at the end."""
+        return np.concatenate([[0], np.cumsum([len(sizes) for _, sizes in self.blocks], dtype=np.int64)])
+
+    @cached_property
+    def total(self) -> int:
+        """Grams of all texts."""
+        return sum(len(flat) for flat, _ in self.blocks)
+
+    @cached_property
+    def _starts(self) -> list[Rows]:
+        """Per block where each of its texts begins, and the end."""
+        return [np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]) for _, sizes in self.blocks]
+
+    def each(self) -> Iterator[tuple[int, Hashes, NDArray[np.int32]]]:
+        """(number of the first text, hashes, sizes) of every block."""
+        for first, (flat, sizes) in zip(self.firsts[:-1], self.blocks, strict=True):
+            yield int(first), np.asarray(flat), sizes
+
+    def of(self, texts: Rows) -> tuple[Hashes, Rows]:
+        """The grams of some texts, one after the other, and how many each has."""
+        block = np.searchsorted(self.firsts, texts, side="right") - 1
+        taken: list[Hashes] = []
+        for number, text in zip(block, texts, strict=True):
+            starts, inner = self._starts[number], text - self.firsts[number]
+            taken.append(self.blocks[number][0][starts[inner] : starts[inner + 1]])
+        sizes = np.array([len(one) for one in taken], dtype=np.int64)
+        return np.concatenate([*taken, np.empty(0, np.uint64)]), sizes
+
+
+def grams_of(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int32]]:
+    """One block: the grams of normalised texts."""
+    found = [text_grams(text) for text in texts]
+    return np.concatenate([*found, np.empty(0, np.uint64)]), np.array([len(one) for one in found], dtype=np.int32)
+
+
+def text_grams(text: str) -> NDArray[np.uint64]:
+    """Distinct 64-bit hashes of a text's character 5-grams; a shorter text is one gram, an empty one none."""
+    if not text:
+        return np.empty(0, np.uint64)
+    points = np.frombuffer(text.ljust(GRAM).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+    hashes = np.zeros(len(points) - GRAM + 1, np.uint64)
+    for offset in range(GRAM):
+        hashes = (hashes ^ points[offset : offset + len(hashes)]) * _MULTIPLIER
+        hashes ^= hashes >> np.uint64(29)
+    return np.unique(hashes)
