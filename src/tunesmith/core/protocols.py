@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from tunesmith.core.events import Events
-from tunesmith.core.types import Answer, Base, Drop, Example, Expert, Likelihood, Measure, Message, Profile, Score
+from tunesmith.core.types import (
+    Answer,
+    Base,
+    Drop,
+    Example,
+    Expert,
+    Likelihood,
+    Measure,
+    Message,
+    Profile,
+    Score,
+    Triple,
+)
 
 Conversation = Sequence[Message]
 
@@ -64,6 +76,23 @@ class Source(Protocol):
 
         Raises:
             UserError: the file as a whole cannot be used (missing, wrong format, missing column).
+        """
+        ...
+
+
+class Extractor(Protocol):
+    """Reads out of a text what it states. A cheap value; `open` loads the parser or the files that it needs."""
+
+    def open(self, root: Path) -> Callable[[str], list[Triple]]:
+        """The function that reads one text: its triples in the order of the text, evidence without row and place.
+
+        The same text gives the same triples.
+
+        Args:
+            root: project folder; paths are resolved under it.
+
+        Raises:
+            UserError: a library, a model file or a file of the project is missing or cannot be used.
         """
         ...
 

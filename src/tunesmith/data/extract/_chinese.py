@@ -1,0 +1,293 @@
+"""Chinese sentences into claims, by a grammar of clauses over words and their classes.
+
+Chinese marks what English needs a tree for: 被 and 由 name the doer, 把 and 将 the thing done to, 的 ends what
+describes a noun, a comma ends a clause, and a subject goes on until the next one. The parser's tree has one vote: which
+verb is the main one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tunesmith.data.extract._chinese_words import (
+    ASPECTS,
+    BELIEFS,
+    CHAINS,
+    COMPOSED,
+    CONDITIONS,
+    COVERBS,
+    DENIALS,
+    LINKS,
+    LOCALISERS,
+    MODALS,
+    QUESTIONS,
+    REPORTS,
+    STRONG,
+    SUFFIXES,
+    UNSURE,
+    things,
+    without_time,
+)
+from tunesmith.data.extract._text import Claim, Sentence, Token
+
+Words = Sequence[Token]
+
+_PLAIN, _COVERB, _RELATIVE, _CARRIED, _HEDGED = 0.85, 0.85, 0.85, 0.85, 0.6
+_BREAKS = frozenset("，,；;：:。！!…")
+_AMOUNT = re.compile(
+    r"^(?P<what>.*?[^\d.,/~～-])(?P<amount>[\d.,]+(?:[/~～-][\d.,]+)*\s*(?:%|℃|°C|[a-zA-Z/μ]+|[^\W\d]{1,3})?)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What holds for every claim of a clause.
+
+    Fields:
+        subjects: what it is about.
+        negated, hedged, confidence: as in `Claim`.
+    """
+
+    subjects: tuple[str, ...]
+    negated: bool
+    hedged: bool
+    confidence: float = _PLAIN
+
+    def claims(self, relation: str, objects: Sequence[str], share: float = 1.0) -> Iterator[Claim]:
+        """One claim for each subject and object."""
+        sure = self.confidence * share * (_HEDGED if self.hedged else 1.0)
+        for subject in self.subjects:
+            for thing in objects:
+                yield Claim(subject, relation, thing, sure, self.negated, self.hedged)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What goes on from clause to clause of one sentence."""
+
+    subjects: tuple[str, ...] = ()
+    hedged: bool = False
+
+
+def claims(sentence: Sentence) -> list[Claim]:
+    """Everything that the sentence states; questions and requests state nothing."""
+    words = sentence.tokens
+    if any(word.text in QUESTIONS for word in words) or (words and words[0].text in ("请", "感谢", "谢谢")):
+        return []
+    reading = _Reading(hedged=any(word.text in CONDITIONS for word in words))
+    found: list[Claim] = []
+    for clause in _clauses(words):
+        found += _of_clause(clause, reading)
+    return found
+
+
+def _clauses(words: Words) -> Iterator[list[Token]]:
+    clause: list[Token] = []
+    for word in words:
+        if word.text in _BREAKS:
+            yield clause
+            clause = []
+        else:
+            clause.append(word)
+    yield clause
+
+
+def _of_clause(clause: list[Token], reading: _Reading) -> Iterator[Claim]:
+    while clause and clause[0].text in LINKS | CONDITIONS:
+        clause = clause[1:]
+    while clause and clause[-1].text in LOCALISERS | {"。", "，"}:
+        clause = clause[:-1]
+    if not clause:
+        return
+    verb = _main_verb(clause)
+    if verb is None:
+        yield from _without_verb(clause, reading)
+        return
+    yield from _with_verb(clause, verb, reading)
+
+
+def _main_verb(clause: Words) -> int | None:
+    """The word that most speaks for being the predicate; of equals the first."""
+    scores = {i: _score(clause, i) for i, word in enumerate(clause) if _can_head(clause, i, word)}
+    best = max(scores, key=lambda i: (scores[i], -i), default=None)
+    return best if best is not None and scores[best] > -3 else None
+
+
+def _can_head(clause: Words, i: int, word: Token) -> bool:
+    if word.text in MODALS | ASPECTS | COVERBS - {"为", "有"}:
+        return False
+    if word.text in STRONG or word.pos == "VERB":
+        return not (word.text == "为" and i and clause[i - 1].pos == "VERB")
+    return word.pos == "VN" and i > 0 and clause[i - 1].text in MODALS | DENIALS
+
+
+def _score(clause: Words, i: int) -> float:
+    """How much speaks for word `i` as the predicate of its clause."""
+    rest = [word for word in clause[i + 1 :] if word.text not in ASPECTS]
+    before = clause[i - 1] if i else None
+    score = 3.0 * (clause[i].text in STRONG) + 2.0 * bool(rest) + 1.5 * (clause[i].dep == "root")
+    if before is not None:
+        score += 3.0 * (before.text in MODALS | DENIALS | UNSURE) + 1.0 * (before.pos == "ADV")
+        score += 1.5 * any(word.text in COVERBS for word in clause[:i])
+    if i + 1 < len(clause):
+        score += 3.0 * (clause[i + 1].text in ASPECTS | SUFFIXES)
+        score -= 6.0 * (clause[i + 1].text == "的")
+    score -= 3.0 * any(word.text == "的" for word in clause[i + 2 :])
+    return score - 1.0 * (not rest and before is not None and before.pos in ("NOUN", "VERB", "VN"))
+
+
+def _without_verb(clause: Words, reading: _Reading) -> Iterator[Claim]:
+    """`体温38.9℃` says what something amounts to; of other clauses only what describes a noun is read."""
+    yield from _described(clause, reading.hedged)
+    text = without_time(_said(clause))
+    match = _AMOUNT.match(text)
+    if match and any(word.pos == "NUM" for word in clause) and clause[0].pos != "NUM":
+        subjects = things(clause[:1]) and (match["what"].strip(),)
+        reading.subjects = subjects or reading.subjects
+        yield from _Frame(subjects, False, reading.hedged).claims("是", [match["amount"].strip()])
+    else:
+        reading.subjects = (text,) if text else reading.subjects
+
+
+def _with_verb(clause: list[Token], verb: int, reading: _Reading) -> Iterator[Claim]:
+    before, word, after = clause[:verb], clause[verb], clause[verb + 1 :]
+    if word.text in REPORTS | BELIEFS and _main_verb(after) is not None:
+        reading.hedged |= word.text in BELIEFS
+        inner = list(_of_clause(after, reading))
+        if inner or word.text in BELIEFS:
+            yield from inner
+            return
+    elif word.text in BELIEFS:
+        reading.hedged = True
+    subject, coverbs, adverbs = _left(before)
+    yield from _described(subject, reading.hedged)
+    own = things(subject)
+    subjects = own or (reading.subjects if not subject else ())
+    frame = _Frame(
+        subjects=subjects,
+        negated=any(a.text in DENIALS for a in adverbs) or word.text in ("没有", "无", "没", "未有", "并无"),
+        hedged=reading.hedged or any(a.text in UNSURE for a in adverbs),
+        confidence=_PLAIN * (1.0 if own else _CARRIED),
+    )
+    relation, rest = _relation(word, after)
+    yield from _described(rest, frame.hedged)
+    objects = things(_without_place(rest)) if rest else ()
+    yield from _stated(frame, relation, objects, coverbs)
+    reading.subjects = own if own and (objects or coverbs) else (_said(clause),) if own else reading.subjects
+
+
+def _stated(
+    frame: _Frame, relation: str, objects: Sequence[str], coverbs: Sequence[tuple[str, list[Token]]]
+) -> Iterator[Claim]:
+    """The claims of one verb with its objects and the objects of its coverbs."""
+    doer = next((things(of) for by, of in coverbs if by in ("由", "被", "受", "经") and of), ())
+    bare = any(by == "被" and not of for by, of in coverbs)
+    moved = next((things(_without_place(of)) for by, of in coverbs if by in ("把", "将") and of), ())
+    plain = relation.rstrip("".join(SUFFIXES)) or relation
+    if doer and relation not in COMPOSED:
+        for one in doer:
+            yield from replace(frame, subjects=(one,)).claims(plain, frame.subjects)
+    elif moved:
+        yield from frame.claims(plain, moved)
+        if objects:
+            yield from frame.claims(f"把{moved[0]}{relation}", objects)
+    elif objects:
+        yield from frame.claims(f"{'被' * bare}{relation}", objects)
+    tail = "" if moved or doer else objects[0] if objects else ""
+    for by, of in coverbs:
+        known = by in ("把", "将", "被") or (by in ("由", "受", "经") and relation not in COMPOSED)
+        if not known:
+            places = things(_without_place(of))
+            yield from frame.claims(f"{by}…{'被' * bare}{relation}{tail}", places, _COVERB)
+
+
+def _left(before: list[Token]) -> tuple[list[Token], list[tuple[str, list[Token]]], list[Token]]:
+    """What stands before the verb: the subject, coverbs with their objects, adverbs."""
+    starts = [i for i, word in enumerate(before) if _is_coverb(before, i, word)]
+    first = starts[0] if starts else len(before)
+    subject, adverbs = _without_adverbs(before[:first])
+    coverbs = []
+    for start, end in zip(starts, [*starts[1:], len(before)], strict=True):
+        of, more = _without_adverbs(before[start + 1 : end])
+        adverbs += more
+        if before[start].text == "将" and not of:
+            continue
+        coverbs.append((before[start].text, of))
+    return subject, coverbs, adverbs
+
+
+def _is_coverb(before: Words, i: int, word: Token) -> bool:
+    if word.text not in COVERBS or word.text == "有":
+        return False
+    if word.text in (
+        "和",
+        "与",
+        "同",
+        "跟",
+    ):  # "A和B导致C" joins; "A与B通信" goes with the verb only after an adverb or coverb
+        return word.pos == "ADP" and i > 0
+    return word.pos in ("ADP", "ADV", "VERB", "AUX", "PART") or word.text in ("由", "被", "把", "将")
+
+
+def _without_adverbs(words: list[Token]) -> tuple[list[Token], list[Token]]:
+    """Words without the adverbs, modals and times at their end, and those."""
+    end = len(words)
+    while end and (
+        words[end - 1].pos in ("ADV", "TIME")
+        or words[end - 1].text in MODALS | DENIALS | UNSURE
+        or words[end - 1].text.startswith("每")
+    ):
+        end -= 1
+    return words[:end], words[end:]
+
+
+def _relation(word: Token, after: list[Token]) -> tuple[str, list[Token]]:
+    """The verb with what belongs to it (`检测到`, `忘记关闭`), and what follows."""
+    text = {"为": "是", "没有": "有", "无": "有", "没": "有", "并无": "有"}.get(word.text, word.text)
+    while after and (after[0].text in ASPECTS | SUFFIXES or (text in CHAINS and after[0].pos in ("VERB", "VN"))):
+        text += "" if after[0].text in ASPECTS else after[0].text
+        after = after[1:]
+        if text not in CHAINS and text[-1] not in "".join(SUFFIXES | CHAINS):
+            break
+    while after and (after[0].text in ASPECTS or after[0].pos == "ADV"):
+        after = after[1:]
+    return text, after
+
+
+def _without_place(words: list[Token]) -> list[Token]:
+    """Words without a localiser at the end: `排气歧管上` is the manifold."""
+    return words[:-1] if len(words) > 1 and words[-1].text in LOCALISERS - {"时"} else words
+
+
+def _described(words: Words, hedged: bool) -> Iterator[Claim]:
+    """What stands before 的 as a clause says something of the noun after it: `控制流量的阀门`, `由病毒引起的疾病`."""
+    ends = [i for i, word in enumerate(words) if word.text == "的"]
+    for start, end in zip([0, *(i + 1 for i in ends)], ends, strict=False):
+        inner = list(words[start:end])
+        while inner and (inner[0].pos == "ADV" or inner[0].text in LINKS | CONDITIONS | {"是"}):
+            inner = inner[1:]
+        verbs = [i for i, word in enumerate(inner) if word.pos == "VERB" and word.text not in MODALS | COVERBS]
+        head = things(words[end + 1 :])
+        if verbs and head:
+            yield from _relative(inner, verbs[-1], head[:1], hedged)
+
+
+def _relative(inner: list[Token], verb: int, head: tuple[str, ...], hedged: bool) -> Iterator[Claim]:
+    subject, coverbs, adverbs = _left(inner[:verb])
+    relation, rest = _relation(inner[verb], inner[verb + 1 :])
+    doer = next((things(of) for by, of in coverbs if by in ("由", "被") and of), ())
+    denied = any(word.text in DENIALS for word in adverbs)
+    frame = _Frame(doer or things(subject), denied, hedged, _PLAIN * _RELATIVE)
+    if rest and not frame.subjects:
+        yield from replace(frame, subjects=head).claims(relation, things(rest))
+    elif rest:
+        yield from frame.claims(relation, things(rest))
+    elif relation not in COMPOSED:
+        yield from frame.claims(relation, head)
+
+
+def _said(words: Words) -> str:
+    """Words as they stand, with spaces only between Latin ones."""
+    return "".join(w.text + " " * (w.spaced and w.text.isascii()) for w in words).strip()

@@ -1,0 +1,286 @@
+"""English sentences into claims, by rules over the dependency tree (labels of the CLEAR style, as spaCy's models use).
+
+Every verb that heads a clause gives claims about its subjects: with its objects, and with the objects of its
+prepositions. A passive with an agent is turned round. What hangs on an `if`, a `may` or somebody's belief is hedged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tunesmith.data.extract._phrases import apposed, conjuncts, is_name, owners, phrase
+from tunesmith.data.extract._text import Claim, Sentence
+
+_CLAUSES = ("root", "conj", "relcl", "acl", "advcl", "ccomp", "parataxis", "pcomp", "csubj", "dep")
+_SUBJECTS = ("nsubj", "nsubjpass")
+_DOUBTS = frozenset(["may", "might", "could", "would"])
+_UNSURE = frozenset(["possibly", "probably", "perhaps", "likely", "presumably", "apparently", "allegedly", "maybe"])
+_CONDITIONS = frozenset(["if", "unless", "whether", "provided", "assuming"])
+_BELIEFS = frozenset(
+    ["believe", "suspect", "expect", "think", "assume", "hypothesize", "speculate", "fear", "predict", "seem", "appear"]
+)
+_DENIALS = frozenset(["never", "neither", "nor", "no", "hardly", "without"])
+_PLAIN, _FACTOR = 0.9, {"place": 0.9, "relcl": 0.9, "acl": 0.9, "appos": 0.85, "owner": 0.8, "hedged": 0.6, "far": 0.9}
+_FAR_WORDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """A verb with what its claims have in common."""
+
+    verb: int
+    words: str
+    passive: bool
+    negated: bool
+    hedged: bool
+    confidence: float
+
+
+def claims(sentence: Sentence) -> list[Claim]:
+    """Everything that the sentence states; a question states nothing."""
+    tokens = sentence.tokens
+    if not tokens or tokens[-1].text.startswith("?"):
+        return []
+    found: list[Claim] = []
+    for i, token in enumerate(tokens):
+        if token.pos in ("VERB", "AUX") and token.dep in _CLAUSES:
+            found += _of_verb(sentence, i)
+        if token.pos in ("NOUN", "PROPN"):
+            found += _of_noun(sentence, i)
+    return found
+
+
+def _of_noun(sentence: Sentence, noun: int) -> Iterator[Claim]:
+    """What stands beside a noun: an apposition, an owner."""
+    for other in apposed(sentence, noun):
+        yield Claim(phrase(sentence, noun), "be", phrase(sentence, other), _PLAIN * _FACTOR["appos"])
+    for owner in owners(sentence, noun):
+        thing = phrase(sentence, noun, without=owner)
+        yield Claim(phrase(sentence, owner), "have", thing, _PLAIN * _FACTOR["owner"])
+
+
+def _of_verb(sentence: Sentence, verb: int) -> Iterator[Claim]:
+    """The claims of one verb and of the verbs that it governs (`forget to close`)."""
+    passive = _is_passive(sentence, verb)
+    subjects = _subjects(sentence, verb)
+    clause = _Clause(
+        verb=verb,
+        words=_words(sentence, verb, passive),
+        passive=passive,
+        negated=_is_negated(sentence, verb),
+        hedged=_is_hedged(sentence, verb),
+        confidence=_PLAIN * _FACTOR.get(sentence.tokens[verb].dep, 1.0),
+    )
+    yield from _complements(sentence, subjects, clause)
+
+
+def _complements(sentence: Sentence, subjects: list[int], clause: _Clause) -> Iterator[Claim]:
+    """Claims about `subjects` from everything that hangs on the clause's verb."""
+    verb = clause.verb
+    agents = [n for by in sentence.below(verb, "agent") for n in _objects_of(sentence, by)]
+    if clause.passive and agents:
+        active = replace(clause, words=_base(sentence, verb), passive=False)
+        for agent in agents:
+            yield from (_claim(sentence, (agent, thing), active, active.words) for thing in subjects)
+    objects = _objects(sentence, verb)
+    for subject in subjects:
+        if _there(sentence, verb):
+            continue
+        for thing in objects:
+            yield _claim(sentence, (subject, thing), clause, clause.words)
+    start = clause.words
+    if objects and not _is_copula(sentence, verb):
+        start = f"{start} {phrase(sentence, objects[0])}"
+    for words, thing in _places(sentence, verb, start):
+        for subject in subjects:
+            if subject != thing:
+                far = replace(clause, confidence=clause.confidence * _FACTOR["place"])
+                yield _claim(sentence, (subject, thing), far, words)
+    yield from _adjectives(sentence, subjects, clause)
+    for deeper in sentence.below(verb, "xcomp"):
+        yield from _governed(sentence, subjects, clause, deeper)
+
+
+def _governed(sentence: Sentence, subjects: list[int], clause: _Clause, verb: int) -> Iterator[Claim]:
+    """The claims of `close` in `the operator forgot to close the gate`, about the operator."""
+    token = sentence.tokens[verb]
+    if token.pos not in ("VERB", "AUX") or sentence.below(verb, *_SUBJECTS):
+        return
+    passive = bool(sentence.below(verb, "auxpass"))
+    infinitive = any(sentence.tokens[i].lemma.lower() == "to" for i in sentence.below(verb, "aux"))
+    inner = _words(sentence, verb, passive) if infinitive else token.text.lower()
+    doubt = sentence.tokens[clause.verb].lemma.lower() in _BELIEFS
+    for one in [verb, *conjuncts(sentence, verb)]:
+        inner = inner if one == verb else _words(sentence, one, passive)
+        words = f"{clause.words} {'to ' * infinitive}{inner}"
+        negated = clause.negated or bool(sentence.below(one, "neg"))
+        below = replace(clause, verb=one, words=words, passive=passive, negated=negated, hedged=clause.hedged or doubt)
+        yield from _complements(sentence, subjects, below)
+
+
+def _adjectives(sentence: Sentence, subjects: list[int], clause: _Clause) -> Iterator[Claim]:
+    """`is resistant to penicillin` gives (X, be resistant to, penicillin); without a preposition (X, be, resistant)."""
+    for first in sentence.below(clause.verb, "acomp", "oprd"):
+        for adjective in [first, *conjuncts(sentence, first)]:
+            said = phrase(sentence, adjective, places=False)
+            beyond = list(_places(sentence, adjective, f"{clause.words} {said}"))
+            for subject in subjects:
+                yield from (_claim(sentence, (subject, thing), clause, words) for words, thing in beyond)
+                if not beyond and is_name(sentence, subject):
+                    yield _made(sentence, phrase(sentence, subject), said, (clause, clause.words))
+
+
+def _subjects(sentence: Sentence, verb: int) -> list[int]:
+    """The words that a verb is about, coordinated ones too; for a relative clause the word that it describes."""
+    token = sentence.tokens[verb]
+    own = [n for first in sentence.below(verb, *_SUBJECTS) for n in [first, *conjuncts(sentence, first)]]
+    if _there(sentence, verb):
+        return sentence.below(verb, "attr", "dobj")
+    if token.dep == "relcl" and all(sentence.tokens[n].pos in ("PRON", "DET", "SCONJ") for n in own):
+        relative = {sentence.tokens[n].text.lower() for n in own}
+        return [token.head] if not own or relative & {"which", "that", "who"} else []
+    if own:
+        return own
+    if token.dep == "acl":
+        return [token.head] if sentence.tokens[token.head].pos in ("NOUN", "PROPN") else []
+    if token.dep == "conj" and sentence.tokens[token.head].pos in ("VERB", "AUX"):
+        return _subjects(sentence, token.head)
+    return []
+
+
+def _objects(sentence: Sentence, verb: int) -> list[int]:
+    """Direct objects, nouns after `be`, amounts (`fell 4 %`), the described word of `the drug that he takes`."""
+    if _there(sentence, verb):
+        return []
+    first = sentence.below(verb, "dobj", "attr", "oprd")
+    first += [i for i in sentence.below(verb, "npadvmod") if sentence.below(i, "nummod") and _is_amount(sentence, i)]
+    found = [n for one in first for n in [one, *conjuncts(sentence, one)] if sentence.tokens[n].pos != "ADJ"]
+    token = sentence.tokens[verb]
+    if token.dep == "relcl" and sentence.tokens[token.head].pos in ("NOUN", "PROPN"):
+        told = [n for n in found if sentence.tokens[n].text.lower() in ("which", "that", "whom")]
+        own = [n for n in sentence.below(verb, *_SUBJECTS) if is_name(sentence, n)]
+        bare = own and not found and not sentence.below(verb, "prep", "acomp")
+        if told or (
+            bare and "whose" not in {sentence.tokens[i].text.lower() for n in own for i in sentence.children[n]}
+        ):
+            found = [token.head, *(n for n in found if n not in told)]
+    return found
+
+
+def _is_amount(sentence: Sentence, word: int) -> bool:
+    return sentence.tokens[word].text == "%" or sentence.tokens[word].pos in ("NUM", "SYM") or word > 0
+
+
+def _places(sentence: Sentence, word: int, start: str) -> Iterator[tuple[str, int]]:
+    """(relation, object) for each object of a preposition below `word`; a passive's agent is not one."""
+    for prep in sentence.below(word, "prep", "dative"):
+        if sentence.tokens[prep].pos in ("ADP", "SCONJ", "ADV", "ADJ", "VERB", "PART"):
+            yield from _beyond(sentence, prep, start)
+
+
+def _beyond(sentence: Sentence, prep: int, start: str) -> Iterator[tuple[str, int]]:
+    words = f"{start} {sentence.tokens[prep].text.lower()}"
+    yield from ((words, thing) for thing in _objects_of(sentence, prep))
+    for deeper in sentence.below(prep, "prep", "pcomp"):
+        if sentence.tokens[deeper].pos in ("ADP", "SCONJ"):
+            yield from _beyond(sentence, deeper, words)
+    for other in sentence.below(prep, "conj"):
+        yield from _beyond(sentence, other, start)
+
+
+def _objects_of(sentence: Sentence, prep: int) -> list[int]:
+    return [n for first in sentence.below(prep, "pobj") for n in [first, *conjuncts(sentence, first)]]
+
+
+def _words(sentence: Sentence, verb: int, passive: bool) -> str:
+    """The relation without its object: `cause`, `break down`, `be treated`."""
+    if not passive:
+        return _base(sentence, verb)
+    particle = [sentence.tokens[i].text.lower() for i in sentence.below(verb, "prt")]
+    return " ".join(["be", sentence.tokens[verb].text.lower(), *particle])
+
+
+def _base(sentence: Sentence, verb: int) -> str:
+    particle = [sentence.tokens[i].text.lower() for i in sentence.below(verb, "prt")]
+    return " ".join([sentence.tokens[verb].lemma.lower(), *particle])
+
+
+def _is_passive(sentence: Sentence, verb: int) -> bool:
+    token = sentence.tokens[verb]
+    if sentence.below(verb, "nsubjpass", "auxpass"):
+        return True
+    if token.text.lower().endswith("ing") or sentence.below(verb, "nsubj", "aux"):
+        return False
+    if token.dep == "acl":
+        return True
+    governed = token.dep == "conj" and _is_passive(sentence, token.head)
+    return governed and (bool(sentence.below(verb, "agent")) or not sentence.below(verb, "dobj"))
+
+
+def _is_copula(sentence: Sentence, verb: int) -> bool:
+    return sentence.tokens[verb].lemma.lower() == "be"
+
+
+def _there(sentence: Sentence, verb: int) -> bool:
+    return bool(sentence.below(verb, "expl"))
+
+
+def _is_negated(sentence: Sentence, verb: int) -> bool:
+    below = [sentence.tokens[i] for i in sentence.children[verb]]
+    if any(t.dep == "neg" or (t.dep in ("preconj", "advmod", "cc") and t.lemma.lower() in _DENIALS) for t in below):
+        return any(t.dep == "neg" or t.lemma.lower() != "nor" for t in below if _denies(t.dep, t.lemma))
+    token = sentence.tokens[verb]
+    if token.dep == "conj":
+        linked = {sentence.tokens[i].lemma.lower() for i in sentence.below(token.head, "cc")}
+        return "nor" in linked and _is_negated(sentence, token.head)
+    return False
+
+
+def _denies(dep: str, lemma: str) -> bool:
+    return dep == "neg" or (dep in ("preconj", "advmod", "cc") and lemma.lower() in _DENIALS)
+
+
+def _is_hedged(sentence: Sentence, verb: int) -> bool:
+    """Whether this clause, or one that it hangs on, is only possible, conditional or believed."""
+    token, below = sentence.tokens[verb], sentence.children[verb]
+    lemmas = {sentence.tokens[i].dep: set[str]() for i in below}
+    for i in below:
+        lemmas[sentence.tokens[i].dep] |= {sentence.tokens[i].lemma.lower(), sentence.tokens[i].text.lower()}
+    if lemmas.get("aux", set()) & _DOUBTS or lemmas.get("advmod", set()) & _UNSURE:
+        return True
+    if lemmas.get("mark", set()) & _CONDITIONS or lemmas.get("advmod", set()) & {"if"}:
+        return True
+    conditional = (i for i in sentence.below(verb, "advcl") for j in sentence.below(i, "mark", "advmod"))
+    if any(
+        sentence.tokens[j].lemma.lower() in _CONDITIONS
+        for i in conditional
+        for j in sentence.below(i, "mark", "advmod")
+    ):
+        return True
+    head = sentence.tokens[token.head]
+    if token.dep in ("ccomp", "xcomp") and token.head != verb:
+        return head.lemma.lower() in _BELIEFS or _is_hedged(sentence, token.head)
+    return (
+        token.dep == "conj" and token.head != verb and head.pos in ("VERB", "AUX") and _is_hedged(sentence, token.head)
+    )
+
+
+def _claim(sentence: Sentence, ends: tuple[int, int], clause: _Clause, words: str) -> Claim:
+    """One claim between two words; a pronoun makes it empty, and empty ones are left out later."""
+    subject, thing = (phrase(sentence, end) if is_name(sentence, end) else "" for end in ends)
+    denied = any(
+        sentence.tokens[i].lemma.lower() in _DENIALS and sentence.tokens[i].dep in ("det", "preconj", "neg")
+        for end in ends
+        for i in (*sentence.children[end], *sentence.children[sentence.tokens[end].head])
+        if sentence.tokens[i].dep != "neg" or sentence.tokens[i].head == end
+    )
+    far = _FACTOR["far"] if abs(ends[0] - ends[1]) > _FAR_WORDS else 1.0
+    clause = replace(clause, negated=clause.negated or denied, confidence=clause.confidence * far)
+    return _made(sentence, subject, thing, (clause, words))
+
+
+def _made(sentence: Sentence, subject: str, thing: str, how: tuple[_Clause, str]) -> Claim:
+    clause, words = how
+    confidence = clause.confidence * (_FACTOR["hedged"] if clause.hedged else 1.0)
+    return Claim(subject, words, thing, confidence, clause.negated, clause.hedged)
