@@ -78,25 +78,18 @@ def _of_verb(sentence: Sentence, verb: int) -> Iterator[Claim]:
 def _complements(sentence: Sentence, subjects: list[int], clause: _Clause) -> Iterator[Claim]:
     """Claims about `subjects` from everything that hangs on the clause's verb."""
     verb = clause.verb
-    agents = [n for by in sentence.below(verb, "agent") for n in _objects_of(sentence, by)]
-    if clause.passive and agents:
+    if clause.passive:
         active = replace(clause, words=_base(sentence, verb), passive=False)
-        for agent in agents:
-            yield from (_claim(sentence, (agent, thing), active, active.words) for thing in subjects)
+        agents = [n for by in sentence.below(verb, "agent") for n in _objects_of(sentence, by)]
+        yield from (_claim(sentence, (agent, thing), active, active.words) for agent in agents for thing in subjects)
     objects = _objects(sentence, verb)
-    for subject in subjects:
-        if _there(sentence, verb):
-            continue
-        for thing in objects:
-            yield _claim(sentence, (subject, thing), clause, clause.words)
+    yield from (_claim(sentence, (subject, thing), clause, clause.words) for subject in subjects for thing in objects)
     start = clause.words
     if objects and not _is_copula(sentence, verb):
         start = f"{start} {phrase(sentence, objects[0])}"
-    for words, thing in _places(sentence, verb, start):
-        for subject in subjects:
-            if subject != thing:
-                far = replace(clause, confidence=clause.confidence * _FACTOR["place"])
-                yield _claim(sentence, (subject, thing), far, words)
+    beyond = replace(clause, confidence=clause.confidence * _FACTOR["place"])
+    places = list(_places(sentence, verb, start))
+    yield from (_claim(sentence, (subject, at), beyond, words) for words, at in places for subject in subjects)
     yield from _adjectives(sentence, subjects, clause)
     for deeper in sentence.below(verb, "xcomp"):
         yield from _governed(sentence, subjects, clause, deeper)
@@ -154,7 +147,7 @@ def _objects(sentence: Sentence, verb: int) -> list[int]:
     if _there(sentence, verb):
         return []
     first = sentence.below(verb, "dobj", "attr", "oprd")
-    first += [i for i in sentence.below(verb, "npadvmod") if sentence.below(i, "nummod") and _is_amount(sentence, i)]
+    first += [i for i in sentence.below(verb, "npadvmod") if sentence.below(i, "nummod")]
     found = [n for one in first for n in [one, *conjuncts(sentence, one)] if sentence.tokens[n].pos != "ADJ"]
     token = sentence.tokens[verb]
     if token.dep == "relcl" and sentence.tokens[token.head].pos in ("NOUN", "PROPN"):
@@ -166,10 +159,6 @@ def _objects(sentence: Sentence, verb: int) -> list[int]:
         ):
             found = [token.head, *(n for n in found if n not in told)]
     return found
-
-
-def _is_amount(sentence: Sentence, word: int) -> bool:
-    return sentence.tokens[word].text == "%" or sentence.tokens[word].pos in ("NUM", "SYM") or word > 0
 
 
 def _places(sentence: Sentence, word: int, start: str) -> Iterator[tuple[str, int]]:
@@ -227,57 +216,51 @@ def _there(sentence: Sentence, verb: int) -> bool:
 
 
 def _is_negated(sentence: Sentence, verb: int) -> bool:
-    below = [sentence.tokens[i] for i in sentence.children[verb]]
-    if any(t.dep == "neg" or (t.dep in ("preconj", "advmod", "cc") and t.lemma.lower() in _DENIALS) for t in below):
-        return any(t.dep == "neg" or t.lemma.lower() != "nor" for t in below if _denies(t.dep, t.lemma))
+    """Whether the verb is denied: not, never, neither; for a verb after `nor`, whether the first one is."""
+    for i in sentence.children[verb]:
+        token = sentence.tokens[i]
+        if token.dep == "neg" or (
+            token.dep in ("preconj", "advmod", "cc") and token.lemma.lower() in _DENIALS - {"nor"}
+        ):
+            return True
     token = sentence.tokens[verb]
-    if token.dep == "conj":
-        linked = {sentence.tokens[i].lemma.lower() for i in sentence.below(token.head, "cc")}
-        return "nor" in linked and _is_negated(sentence, token.head)
-    return False
-
-
-def _denies(dep: str, lemma: str) -> bool:
-    return dep == "neg" or (dep in ("preconj", "advmod", "cc") and lemma.lower() in _DENIALS)
+    linked = {sentence.tokens[i].lemma.lower() for i in sentence.below(token.head, "cc")}
+    return token.dep == "conj" and "nor" in linked and _is_negated(sentence, token.head)
 
 
 def _is_hedged(sentence: Sentence, verb: int) -> bool:
     """Whether this clause, or one that it hangs on, is only possible, conditional or believed."""
-    token, below = sentence.tokens[verb], sentence.children[verb]
-    lemmas = {sentence.tokens[i].dep: set[str]() for i in below}
-    for i in below:
-        lemmas[sentence.tokens[i].dep] |= {sentence.tokens[i].lemma.lower(), sentence.tokens[i].text.lower()}
-    if lemmas.get("aux", set()) & _DOUBTS or lemmas.get("advmod", set()) & _UNSURE:
+    token = sentence.tokens[verb]
+    if _lemmas(sentence, verb, "aux") & _DOUBTS or _lemmas(sentence, verb, "advmod") & _UNSURE:
         return True
-    if lemmas.get("mark", set()) & _CONDITIONS or lemmas.get("advmod", set()) & {"if"}:
-        return True
-    conditional = (i for i in sentence.below(verb, "advcl") for j in sentence.below(i, "mark", "advmod"))
-    if any(
-        sentence.tokens[j].lemma.lower() in _CONDITIONS
-        for i in conditional
-        for j in sentence.below(i, "mark", "advmod")
-    ):
+    clauses = [verb, *sentence.below(verb, "advcl")]
+    if any(_lemmas(sentence, one, "mark", "advmod") & _CONDITIONS for one in clauses):
         return True
     head = sentence.tokens[token.head]
-    if token.dep in ("ccomp", "xcomp") and token.head != verb:
+    if token.dep in ("ccomp", "xcomp"):
         return head.lemma.lower() in _BELIEFS or _is_hedged(sentence, token.head)
-    return (
-        token.dep == "conj" and token.head != verb and head.pos in ("VERB", "AUX") and _is_hedged(sentence, token.head)
-    )
+    return token.dep == "conj" and head.pos in ("VERB", "AUX") and _is_hedged(sentence, token.head)
+
+
+def _lemmas(sentence: Sentence, word: int, *deps: str) -> set[str]:
+    below = (sentence.tokens[i] for i in sentence.below(word, *deps))
+    return {form for token in below for form in (token.lemma.lower(), token.text.lower())}
 
 
 def _claim(sentence: Sentence, ends: tuple[int, int], clause: _Clause, words: str) -> Claim:
     """One claim between two words; a pronoun makes it empty, and empty ones are left out later."""
     subject, thing = (phrase(sentence, end) if is_name(sentence, end) else "" for end in ends)
-    denied = any(
-        sentence.tokens[i].lemma.lower() in _DENIALS and sentence.tokens[i].dep in ("det", "preconj", "neg")
-        for end in ends
-        for i in (*sentence.children[end], *sentence.children[sentence.tokens[end].head])
-        if sentence.tokens[i].dep != "neg" or sentence.tokens[i].head == end
-    )
+    denied = any(_is_denied(sentence, end) for end in ends)
     far = _FACTOR["far"] if abs(ends[0] - ends[1]) > _FAR_WORDS else 1.0
     clause = replace(clause, negated=clause.negated or denied, confidence=clause.confidence * far)
     return _made(sentence, subject, thing, (clause, words))
+
+
+def _is_denied(sentence: Sentence, name: int) -> bool:
+    """`no errors`, `neither fever nor cough`: the denial stands beside the name, or before the first of several."""
+    token = sentence.tokens[name]
+    own = _lemmas(sentence, name, "det", "preconj", "neg")
+    return bool(own & _DENIALS or (token.dep == "conj" and _lemmas(sentence, token.head, "preconj") & _DENIALS))
 
 
 def _made(sentence: Sentence, subject: str, thing: str, how: tuple[_Clause, str]) -> Claim:

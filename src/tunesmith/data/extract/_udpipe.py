@@ -21,7 +21,7 @@ MODEL = Asset(
     licence="MIT",
     form="any",
 )
-"""UDPipe's parser for Chinese, by K. Yasuoka. The package itself is no dependency: it would bring others to be built."""
+"""UDPipe's parser for Chinese, by K. Yasuoka; the package is no dependency, because it would bring others to build."""
 
 _INSTALL = "pip install 'tunesmith[extract]'"
 _CLASSES = {
