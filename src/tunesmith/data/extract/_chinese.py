@@ -19,6 +19,7 @@ from tunesmith.data.extract._chinese_words import (
     CONDITIONS,
     COVERBS,
     DENIALS,
+    JOINING,
     LINKS,
     LOCALISERS,
     MODALS,
@@ -84,9 +85,11 @@ def claims(sentence: Sentence) -> list[Claim]:
 
 
 def _clauses(words: Words) -> Iterator[list[Token]]:
+    """Words between commas, and between `并` and the verb that it joins."""
     clause: list[Token] = []
-    for word in words:
-        if word.text in _BREAKS:
+    for i, word in enumerate(words):
+        joins = word.text in JOINING and i + 1 < len(words) and words[i + 1].pos in ("VERB", "ADV", "ADP", "AUX")
+        if word.text in _BREAKS or (joins and clause):
             yield clause
             clause = []
         else:
@@ -116,26 +119,36 @@ def _main_verb(clause: Words) -> int | None:
 
 
 def _can_head(clause: Words, i: int, word: Token) -> bool:
+    after = clause[i + 1].text if i + 1 < len(clause) else ""
     if word.text in MODALS | ASPECTS | COVERBS - {"为", "有"}:
         return False
-    if word.text in STRONG or word.pos == "VERB":
-        return not (word.text == "为" and i and clause[i - 1].pos == "VERB")
-    return word.pos == "VN" and i > 0 and clause[i - 1].text in MODALS | DENIALS
+    if word.text in STRONG or word.pos in ("VERB", "VN"):
+        return not (word.text == "为" and i and clause[i - 1].pos in ("VERB", "VN"))
+    return i > 0 and after in ("于", "到", "至") and word.pos == "NOUN"
 
 
 def _score(clause: Words, i: int) -> float:
     """How much speaks for word `i` as the predicate of its clause."""
-    rest = [word for word in clause[i + 1 :] if word.text not in ASPECTS]
-    before = clause[i - 1] if i else None
-    score = 3.0 * (clause[i].text in STRONG) + 2.0 * bool(rest) + 1.5 * (clause[i].dep == "root")
-    if before is not None:
-        score += 3.0 * (before.text in MODALS | DENIALS | UNSURE) + 1.0 * (before.pos == "ADV")
-        score += 1.5 * any(word.text in COVERBS for word in clause[:i])
+    word, rest = clause[i], [word for word in clause[i + 1 :] if word.text not in ASPECTS]
+    score = 3.0 * (word.text in STRONG) + 2.0 * bool(rest) + 1.5 * (word.dep == "root") - 1.0 * (word.pos == "VN")
+    if word.text in REPORTS | BELIEFS and any(_can_head(clause, j, clause[j]) for j in range(i + 1, len(clause))):
+        score += 6.0
     if i + 1 < len(clause):
-        score += 3.0 * (clause[i + 1].text in ASPECTS | SUFFIXES)
-        score -= 6.0 * (clause[i + 1].text == "的")
+        after = clause[i + 1]
+        score += 3.0 * (after.text in ASPECTS | SUFFIXES) - 6.0 * (after.text == "的")
+        score -= 2.0 * (word.pos == "VN" and after.pos == "NOUN")
+        score -= 5.0 * (word.text in ("没有", "没") and after.pos == "VERB")
     score -= 3.0 * any(word.text == "的" for word in clause[i + 2 :])
-    return score - 1.0 * (not rest and before is not None and before.pos in ("NOUN", "VERB", "VN"))
+    return score + (_score_before(clause, i, bool(rest)) if i else 0.0)
+
+
+def _score_before(clause: Words, i: int, more: bool) -> float:
+    """What the words before speak for word `i`; `more`: something follows it."""
+    before = clause[i - 1]
+    score = 3.0 * (before.text in MODALS | DENIALS | UNSURE) + 1.0 * (before.pos == "ADV")
+    score += 1.5 * any(word.text in COVERBS for word in clause[:i])
+    score -= 4.0 * (before.text in COVERBS - {"被"} and before.pos == "ADP")
+    return score - 1.0 * (not more and before.pos in ("NOUN", "VERB", "VN"))
 
 
 def _without_verb(clause: Words, reading: _Reading) -> Iterator[Claim]:
@@ -185,7 +198,7 @@ def _stated(
     doer = next((things(of) for by, of in coverbs if by in ("由", "被", "受", "经") and of), ())
     bare = any(by == "被" and not of for by, of in coverbs)
     moved = next((things(_without_place(of)) for by, of in coverbs if by in ("把", "将") and of), ())
-    plain = relation.rstrip("".join(SUFFIXES)) or relation
+    plain = relation[:-1] if len(relation) > 2 and relation[-1] in SUFFIXES else relation
     if doer and relation not in COMPOSED:
         for one in doer:
             yield from replace(frame, subjects=(one,)).claims(plain, frame.subjects)

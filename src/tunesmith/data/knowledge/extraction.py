@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context, Extractor
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
@@ -22,6 +24,8 @@ from tunesmith.data.read._files import locate
 EXTRACTORS = Shelf("extractors", "tunesmith.data.extract")
 _STAGE = "data"
 _SHOWN_CONFLICTS = 20
+
+Reader = Callable[[str], list[Triple]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Extraction:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-def extracted(examples: Sequence[Example], uses: Sequence[Use], facts: Facts, *, context: Context) -> Extraction:
+def extracted(examples: Iterable[Example], uses: Sequence[Use], facts: Facts, *, context: Context) -> Extraction:
     """Read the training rows with every extractor, build the graph, make rows from it.
 
     Held-out rows are not read: what they say must not come into training by way of the graph. Writes `graph.parquet`,
@@ -48,48 +52,62 @@ def extracted(examples: Sequence[Example], uses: Sequence[Use], facts: Facts, *,
     Raises:
         UserError: an extractor cannot be built or opened, or the table of synonyms cannot be read.
     """
-    readers = [_opened(use, i, context) for i, use in enumerate(uses)]
+    readers = opened(uses, context.root)
     synonyms = read_synonyms(locate(context.root, facts.synonyms)) if facts.synonyms else Synonyms()
-    training = [example for example in examples if example.split == "train"]
+    training = (example for example in examples if example.split == "train")
     found: list[Triple] = []
-    without = 0
-    for example in context.events.track(training, _STAGE, "reading what rows state", total=len(training)):
-        of_row = [triple for reader in readers for triple in _of_row(example, reader)]
-        without += not of_row
+    parents: dict[str, Example] = {}
+    rows = without = 0
+    for example in context.events.track(training, _STAGE, "reading what rows state"):
+        of_row = triples_of(example, readers)
+        rows, without = rows + 1, without + (not of_row)
         found += of_row
+        if of_row and facts.rows_per_fact:
+            parents[example.id] = example
     graph = KnowledgeGraph.of(found, synonyms)
-    by_id = {example.id: example for example in training}
-    rows: list[Example] = []
-    if facts.rows_per_fact:
-        rows = list(phrasings(graph, by_id, seed=context.seed, per_fact=facts.rows_per_fact, at_least=facts.at_least))
+    made = phrasings(graph, parents, seed=context.seed, per_fact=facts.rows_per_fact, at_least=facts.at_least)
+    children = list(made) if facts.rows_per_fact else []
     write_parquet(graph, context.out / "graph.parquet")
     write_graphml(graph, context.out / "graph.graphml")
     write_picture(graph, context.out / "graph.html")
-    told = _told(graph, facts, training, without) | {"rows_made": len(rows)}
-    context.events.tell("note", _STAGE, f"{told['facts']:,} facts about {told['things']:,} things", **told)
-    return Extraction(graph, rows, told)
+    told = {"rows_read": rows, "rows_without_triples": without, **_told(graph, facts), "rows_made": len(children)}
+    context.events.tell("note", _STAGE, f"{told['facts']:,} facts about {told['things']:,} things")
+    return Extraction(graph, children, told)
 
 
-def _opened(use: Use, number: int, context: Context) -> Callable[[str], list[Triple]]:
-    extractor: Extractor = EXTRACTORS.build(use, where=f"data.extract[{number}]")
-    return extractor.open(context.root)
+def opened(uses: Sequence[Use], root: Path) -> list[Reader]:
+    """The readers of all extractors; a worker of another process opens its own from the same arguments.
+
+    Raises:
+        UserError: everything that is wrong with any of them, all at once.
+    """
+    readers, problems = [], list[Problem]()
+    for i, use in enumerate(uses):
+        try:
+            extractor: Extractor = EXTRACTORS.build(use, where=f"data.extract[{i}]")
+            readers.append(extractor.open(root))
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return readers
 
 
-def _of_row(example: Example, read: Callable[[str], list[Triple]]) -> Iterable[Triple]:
+def triples_of(example: Example, readers: Iterable[Reader]) -> list[Triple]:
     """The triples of everything that people said in a row, with row, turn and place."""
+    found = []
     for turn, message in enumerate(example.messages):
         if message.role in ("user", "assistant") and message.content:
-            for triple in read(message.content):
-                place = {"row": example.id, "turn": turn, "place": example.place}
-                yield triple.model_copy(update={"evidence": triple.evidence.model_copy(update=place)})
+            place = {"row": example.id, "turn": turn, "place": example.place}
+            for triple in (triple for read in readers for triple in read(message.content)):
+                found.append(triple.model_copy(update={"evidence": triple.evidence.model_copy(update=place)}))
+    return found
 
 
-def _told(graph: KnowledgeGraph, facts: Facts, training: Sequence[Example], without: int) -> dict[str, Any]:
+def _told(graph: KnowledgeGraph, facts: Facts) -> dict[str, Any]:
     conflicts = graph.conflicts(facts.functional)
     shown = [[f"{f.subject} {'not ' * f.negated}{f.relation} {f.object}" for f in c.facts] for c in conflicts]
     return {
-        "rows_read": len(training),
-        "rows_without_triples": without,
         **graph.counts(),
         "by_extractor": dict(sorted(Counter(triple.extractor for triple in graph.triples()).items())),
         "conflicts": len(conflicts),
