@@ -1,6 +1,6 @@
 """Do triples out of the definitions of the Human Phenotype Ontology agree with the ontology itself?
 
-A definition is read as the sentence `NAME is DEFINITION`, as `An abnormal fear of darkness.` is meant; what the sentence
+A definition is read as `NAME is DEFINITION`, as `An abnormal fear of darkness.` is meant; what the sentence
 says that NAME *is* is compared with the term's ancestors and their exact synonyms. A found (NAME, be, X) agrees when X
 names an ancestor (same normalised form), or shares at least half of its words with one (F1 of the two sets of words).
 The same is counted against the ancestors of another term, drawn at random: what is right by chance.
