@@ -12,10 +12,12 @@ def table(text: str) -> Sentence:
         table("rash/NOUN/nsubjpass/3 was=be/AUX/auxpass/3 caused=cause/VERB/ROOT/0")
     """
     tokens = []
-    for i, item in enumerate(text.split()):
+    items = text.split()
+    for i, item in enumerate(items):
         word, pos, dep, head = item.rsplit("/", 3)
         form, _, lemma = word.partition("=")
-        tokens.append(Token(form, lemma or form, pos, dep.lower(), i if head == "0" else int(head) - 1))
+        spaced = not (i + 1 < len(items) and items[i + 1].startswith("'"))
+        tokens.append(Token(form, lemma or form, pos, dep.lower(), i if head == "0" else int(head) - 1, spaced))
     return Sentence(tuple(tokens))
 
 

@@ -100,7 +100,7 @@ def test_a_project_brings_its_own_domain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (("{pest} (eats", "{pest (eats"), "broken-pattern"),
+        (("{pest} eats", "{pest eats"), "broken-pattern"),
         (("eats {crop}", "eats {corp}"), "broken-pattern"),
         (("often] suffers from {pest}", "often] suffers"), "broken-pattern"),
         (("subject: pest", "subject: pets"), "unknown-role"),

@@ -110,10 +110,10 @@ def test_a_denied_fact_is_never_asked_for_as_if_it_were_true() -> None:
 
 
 def test_wrong_answers_are_wrong() -> None:
-    """The only other treatment that gout has not is oseltamivir; `rest` is right too and must not be called wrong."""
+    """Treatments of others are oseltamivir and steroids; `rest` is right for gout too and must not be called wrong."""
     for seed in range(20):
         (wrong,) = [e for e in made(seed) if e.attributes["phrasing"] == "no" and "colchicine" in said(e)[1]]
-        assert "treated with oseltamivir" in said(wrong)[0]
+        assert said(wrong)[0].endswith(("treated with oseltamivir.", "treated with steroids."))
 
 
 def test_children_stay_with_their_parent_and_held_out_rows_have_none() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tunesmith.data.extract._chinese_words import (
+    ADVERBS,
     ASPECTS,
     BELIEFS,
     CHAINS,
@@ -25,9 +26,11 @@ from tunesmith.data.extract._chinese_words import (
     MODALS,
     QUESTIONS,
     REPORTS,
+    SAME,
     STRONG,
     SUFFIXES,
     UNSURE,
+    WAYS,
     things,
     without_time,
 )
@@ -36,6 +39,7 @@ from tunesmith.data.extract._text import Claim, Sentence, Token
 Words = Sequence[Token]
 
 _PLAIN, _COVERB, _RELATIVE, _CARRIED, _HEDGED = 0.85, 0.85, 0.85, 0.85, 0.6
+_LEAST_SCORE = -3.0
 _BREAKS = frozenset("，,；;：:。！!…")
 _AMOUNT = re.compile(
     r"^(?P<what>.*?[^\d.,/~～-])(?P<amount>[\d.,]+(?:[/~～-][\d.,]+)*\s*(?:%|℃|°C|[a-zA-Z/μ]+|[^\W\d]{1,3})?)$"
@@ -107,39 +111,55 @@ def _of_clause(clause: list[Token], reading: _Reading) -> Iterator[Claim]:
     verb = _main_verb(clause)
     if verb is None:
         yield from _without_verb(clause, reading)
-        return
-    yield from _with_verb(clause, verb, reading)
+    elif clause[verb].text == "是" and clause[-1].text == "的" and verb + 2 < len(clause):
+        yield from _of_clause([*clause[:verb], *clause[verb + 1 : -1]], reading)  # `是由老化造成的`
+    else:
+        yield from _with_verb(clause, verb, reading)
 
 
 def _main_verb(clause: Words) -> int | None:
     """The word that most speaks for being the predicate; of equals the first."""
     scores = {i: _score(clause, i) for i, word in enumerate(clause) if _can_head(clause, i, word)}
     best = max(scores, key=lambda i: (scores[i], -i), default=None)
-    return best if best is not None and scores[best] > -3 else None
+    if best is not None and scores[best] > _LEAST_SCORE:
+        return best
+    ways = [i for i, word in enumerate(clause) if word.text in WAYS and word.pos == "ADP"]
+    last = len(clause) - 1
+    return last if ways and last > ways[-1] + 1 and clause[last].pos == "NOUN" else None  # `通过总线通信`
 
 
 def _can_head(clause: Words, i: int, word: Token) -> bool:
-    after = clause[i + 1].text if i + 1 < len(clause) else ""
-    if word.text in MODALS | ASPECTS | COVERBS - {"为", "有"}:
+    if word.text in MODALS | ASPECTS | COVERBS - {"为", "有"} or (word.text == "为" and _is_suffix(clause, i)):
         return False
     if word.text in STRONG or word.pos in ("VERB", "VN"):
-        return not (word.text == "为" and i and clause[i - 1].pos in ("VERB", "VN"))
-    return i > 0 and after in ("于", "到", "至") and word.pos == "NOUN"
+        return True
+    return i > 0 and word.pos == "NOUN" and i + 1 < len(clause) and clause[i + 1].text in ("于", "到", "至")
+
+
+def _is_suffix(clause: Words, i: int) -> bool:
+    """Whether word `i` ends the verb before it (`检测到`); 为 before a number is a copula."""
+    if i == 0 or i >= len(clause) or clause[i].text not in SUFFIXES:
+        return False
+    follows = clause[i + 1] if i + 1 < len(clause) else None
+    amount = follows is not None and (follows.pos == "NUM" or follows.text.startswith(("每", "约")))
+    return clause[i - 1].pos in ("VERB", "VN", "NOUN") and not (clause[i].text == "为" and amount)
 
 
 def _score(clause: Words, i: int) -> float:
     """How much speaks for word `i` as the predicate of its clause."""
     word, rest = clause[i], [word for word in clause[i + 1 :] if word.text not in ASPECTS]
-    score = 3.0 * (word.text in STRONG) + 2.0 * bool(rest) + 1.5 * (word.dep == "root") - 1.0 * (word.pos == "VN")
-    if word.text in REPORTS | BELIEFS and any(_can_head(clause, j, clause[j]) for j in range(i + 1, len(clause))):
-        score += 6.0
+    more = any(word.pos not in ("ADJ", "ADV") for word in rest)
+    score = 3.0 * (word.text in STRONG) + 2.0 * more + 1.5 * (word.dep == "root") - 1.0 * (word.pos == "VN")
+    later = [j for j in range(i + 1, len(clause)) if _can_head(clause, j, clause[j])]
+    score += 10.0 * (word.text in REPORTS | BELIEFS and bool(later))
+    score -= 6.0 * (word.text == "为" and word.pos == "ADP" and any(j + 1 < len(clause) for j in later))
     if i + 1 < len(clause):
         after = clause[i + 1]
-        score += 3.0 * (after.text in ASPECTS | SUFFIXES) - 6.0 * (after.text == "的")
+        score += 3.0 * (after.text in ASPECTS or _is_suffix(clause, i + 1)) - 6.0 * (after.text == "的")
         score -= 2.0 * (word.pos == "VN" and after.pos == "NOUN")
         score -= 5.0 * (word.text in ("没有", "没") and after.pos == "VERB")
     score -= 3.0 * any(word.text == "的" for word in clause[i + 2 :])
-    return score + (_score_before(clause, i, bool(rest)) if i else 0.0)
+    return score + (_score_before(clause, i, more) if i else 0.0)
 
 
 def _score_before(clause: Words, i: int, more: bool) -> float:
@@ -186,7 +206,8 @@ def _with_verb(clause: list[Token], verb: int, reading: _Reading) -> Iterator[Cl
     )
     relation, rest = _relation(word, after)
     yield from _described(rest, frame.hedged)
-    objects = things(_without_place(rest)) if rest else ()
+    named = word.text in STRONG or any(part.pos not in ("ADJ", "ADV") for part in rest)  # `恢复正常` names nothing
+    objects = things(_without_place(rest)) if named else ()
     yield from _stated(frame, relation, objects, coverbs)
     reading.subjects = own if own and (objects or coverbs) else (_said(clause),) if own else reading.subjects
 
@@ -196,7 +217,8 @@ def _stated(
 ) -> Iterator[Claim]:
     """The claims of one verb with its objects and the objects of its coverbs."""
     doer = next((things(of) for by, of in coverbs if by in ("由", "被", "受", "经") and of), ())
-    bare = any(by == "被" and not of for by, of in coverbs)
+    passive = any(by == "被" for by, _ in coverbs)
+    bare = passive and not doer
     moved = next((things(_without_place(of)) for by, of in coverbs if by in ("把", "将") and of), ())
     plain = relation[:-1] if len(relation) > 2 and relation[-1] in SUFFIXES else relation
     if doer and relation not in COMPOSED:
@@ -213,7 +235,7 @@ def _stated(
         known = by in ("把", "将", "被") or (by in ("由", "受", "经") and relation not in COMPOSED)
         if not known:
             places = things(_without_place(of))
-            yield from frame.claims(f"{by}…{'被' * bare}{relation}{tail}", places, _COVERB)
+            yield from frame.claims(f"{by}…{'被' * passive}{relation}{tail}", places, _COVERB)
 
 
 def _left(before: list[Token]) -> tuple[list[Token], list[tuple[str, list[Token]]], list[Token]]:
@@ -222,7 +244,7 @@ def _left(before: list[Token]) -> tuple[list[Token], list[tuple[str, list[Token]
     first = starts[0] if starts else len(before)
     subject, adverbs = _without_adverbs(before[:first])
     coverbs = []
-    for start, end in zip(starts, [*starts[1:], len(before)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(before)], strict=False):
         of, more = _without_adverbs(before[start + 1 : end])
         adverbs += more
         if before[start].text == "将" and not of:
@@ -241,29 +263,29 @@ def _is_coverb(before: Words, i: int, word: Token) -> bool:
         "跟",
     ):  # "A和B导致C" joins; "A与B通信" goes with the verb only after an adverb or coverb
         return word.pos == "ADP" and i > 0
-    return word.pos in ("ADP", "ADV", "VERB", "AUX", "PART") or word.text in ("由", "被", "把", "将")
+    return word.pos in ("ADP", "ADV", "VERB", "AUX", "PART") or word.text in ("由", "被", "把", "将", "经")
 
 
 def _without_adverbs(words: list[Token]) -> tuple[list[Token], list[Token]]:
     """Words without the adverbs, modals and times at their end, and those."""
     end = len(words)
-    while end and (
-        words[end - 1].pos in ("ADV", "TIME")
-        or words[end - 1].text in MODALS | DENIALS | UNSURE
-        or words[end - 1].text.startswith("每")
-    ):
+    while end and _is_adverb(words[end - 1]):
         end -= 1
     return words[:end], words[end:]
 
 
+def _is_adverb(word: Token) -> bool:
+    known = MODALS | DENIALS | UNSURE | ADVERBS | LINKS
+    return word.pos in ("ADV", "TIME") or word.text in known or word.text.startswith("每")
+
+
 def _relation(word: Token, after: list[Token]) -> tuple[str, list[Token]]:
     """The verb with what belongs to it (`检测到`, `忘记关闭`), and what follows."""
-    text = {"为": "是", "没有": "有", "无": "有", "没": "有", "并无": "有"}.get(word.text, word.text)
-    while after and (after[0].text in ASPECTS | SUFFIXES or (text in CHAINS and after[0].pos in ("VERB", "VN"))):
-        text += "" if after[0].text in ASPECTS else after[0].text
-        after = after[1:]
-        if text not in CHAINS and text[-1] not in "".join(SUFFIXES | CHAINS):
-            break
+    text = SAME.get(word.text, word.text)
+    while after and text in CHAINS and after[0].pos in ("VERB", "VN"):
+        text, after = text + after[0].text, after[1:]
+    while after and (after[0].text in ASPECTS or _is_suffix([word, *after], 1)):
+        text, after = text + after[0].text * (after[0].text not in ASPECTS), after[1:]
     while after and (after[0].text in ASPECTS or after[0].pos == "ADV"):
         after = after[1:]
     return text, after

@@ -19,7 +19,11 @@ DENIALS = _words(
     "不 未 没 没有 非 并非 并不 并未 从不 从未 不会 不能 不得 不应 不可 不宜 无法 未能 未曾 尚未 既未 也未 "
     "不再 绝不 不予"
 )
-UNSURE = _words("可能 也许 或许 大概 似乎 疑似 恐怕 或将 有望")
+UNSURE = _words("可能 也许 或许 大概 似乎 疑似 恐怕 或将 有望 很少 较少")
+ADVERBS = _words(
+    "主要 通常 一般 多 常 往往 大多 常常 经常 完全 直接 间接 明显 显著 均 都 共同 分别 已 已经 "
+    "正在 曾 再 最终 进一步 进而 仍 仅 只"
+)
 CONDITIONS = _words("如果 若 如 假如 假若 倘若 要是 一旦 只要 万一 除非 若是")
 BELIEFS = _words("认为 怀疑 预计 估计 预期 预测 推测 猜测 担心 以为 预料 考虑 疑 料")
 REPORTS = _words("表示 显示 表明 指出 报告 报道 称 说 建议 要求 说明 证实 宣布 强调 提示 发现 证明")
@@ -36,6 +40,10 @@ COVERBS = _words(
 )
 JOINING = _words("并 并且 且 而且")
 JOINTS = _words("、 和 与 及 以及 或 或者 跟 并 及其")
+WAYS = _words("通过 与 向 对 同 跟")
+"""Coverbs after which even a word that is else a noun is a verb."""
+SAME = {"为": "是", "没有": "有", "无": "有", "没": "有", "并无": "有"}
+"""Verbs that are written as another one; a denial is kept apart."""
 STRONG = _words("是 为 有 无 没有 没 导致 引起 造成 引发 诱发 促使 使 令 包括 包含 属于 位于 具有 称为 产生 并无 即")
 COMPOSED = _words("组成 构成 制成 做成 负责 开始 决定")
 CHAINS = _words(
@@ -44,7 +52,7 @@ CHAINS = _words(
 )
 
 _ONE = "种个家类项款台位名些次条件笔例批份只"
-_DETERMINER = re.compile(rf"^(?:[该此其]|[这那各某][{_ONE}]?|此次|本次|一[{_ONE}](?=\D)|这些|那些|其他|任何|所有)(?=.)")
+_DETERMINER = re.compile(rf"^(?:[该此其]|[这那各某][{_ONE}]?|此次|本次|一[{_ONE}]|这些|那些|其他|任何|所有)(?=.)")
 _TIME = re.compile(
     r"^(?:第[一二三四1-4]季度|\d{4}年(?:\d{1,2}月)?|[一二三四五六七八九十\d]{1,3}月份?|[上下]半年|今年|去年|明年|目前|近年来|近日|日前|当时|现在|今天|昨天)"
 )

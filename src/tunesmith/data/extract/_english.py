@@ -257,10 +257,12 @@ def _claim(sentence: Sentence, ends: tuple[int, int], clause: _Clause, words: st
 
 
 def _is_denied(sentence: Sentence, name: int) -> bool:
-    """`no errors`, `neither fever nor cough`: the denial stands beside the name, or before the first of several."""
+    """`no errors`; `no fever or cough`, `neither fever nor cough` deny both, `no debts and a house` only the first."""
+    if _lemmas(sentence, name, "det", "preconj", "neg") & _DENIALS:
+        return True
     token = sentence.tokens[name]
-    own = _lemmas(sentence, name, "det", "preconj", "neg")
-    return bool(own & _DENIALS or (token.dep == "conj" and _lemmas(sentence, token.head, "preconj") & _DENIALS))
+    either = _lemmas(sentence, token.head, "cc") & {"or", "nor"}
+    return token.dep == "conj" and bool(either) and _is_denied(sentence, token.head)
 
 
 def _made(sentence: Sentence, subject: str, thing: str, how: tuple[_Clause, str]) -> Claim:

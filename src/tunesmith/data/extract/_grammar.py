@@ -23,7 +23,8 @@ _MOST_NAMES, _MOST_WORDS, _MOST_CHARACTERS = 8, 6, 20
 
 _STOP = (
     "that|which|who|whom|whose|if|when|while|because|since|although|but|is|are|was|were|be|been|has|have|had|and|or|then|"
-    "so|may|might|can|could|will|would|should|must|not|do|does|did|for|during|after|before|by|within|from|with|as|than"
+    "so|may|might|can|could|will|would|should|must|not|do|does|did|for|during|after|before|by|within|from|with|as|than|"
+    "often|usually|commonly|typically|also|mainly|generally|frequently|sometimes"
 )
 _WORD = rf"(?!(?:{_STOP}) )[\w$€£%°#]\S* "
 _CHARACTER = r"(?!以及|或者|等|(?<!饱)和(?!度|解|平)|或|及|的?症状)[\w.%℃-]"
@@ -33,7 +34,8 @@ _BETWEEN = {
     "en": "(?:(?:may|might|can|could|will|would|should|do|does|did|not|cannot|often|usually|commonly|also) ){0,4}",
     "zh": "(?:可能|通常|往往|一般|不会|不能|没有|并不|也|都|均|常|多|会|能|不|未){0,3}",
 }
-"""What may stand after a place besides the pattern's own text: modals, denials, adverbs."""
+"""What may stand after a place, and after a form of `be`, besides the pattern's own text."""
+_VERBS = frozenset(["is", "are", "was", "were", "be", "been", "can", "has", "have", "had"])
 _START = {"en": "(?:^|(?<= ))", "zh": r"(?:^|(?<=[^\w]))"}
 _END = {"en": "", "zh": r"(?=[^\w]|$)"}
 _DENIED = {"en": re.compile(r"\b(?:not|cannot|no|never)\b"), "zh": re.compile("不|没有|未")}
@@ -130,7 +132,7 @@ def _place(number: int, language: str) -> str:
 def _literal(text: str, language: str) -> str:
     if language == "zh":
         return re.escape("".join(text.split()))
-    return "".join(re.escape(word) + " " for word in text.split())
+    return "".join(re.escape(word) + " " + _BETWEEN["en"] * (word in _VERBS) for word in text.split())
 
 
 def _choice(text: str, language: str, optional: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunesmith.data.extract._text import Sentence
 from tunesmith.data.knowledge.normal import ARTICLES
 
-_BEFORE = ("compound", "amod", "nummod", "nmod", "quantmod", "advmod", "npadvmod", "poss", "punct", "case", "meta")
+_BEFORE = ("compound", "amod", "nummod", "nmod", "quantmod", "advmod", "npadvmod", "poss", "punct", "meta")
 _DROPPED = ARTICLES | {"no", "some", "both", "either", "neither", "such", "whose"}
 
 
@@ -77,10 +77,11 @@ def _kept(sentence: Sentence, word: int) -> bool:
 
 
 def conjuncts(sentence: Sentence, word: int) -> list[int]:
-    """Words joined to `word` by "and", "or" or commas, in order."""
+    """Words joined to `word` by "and", "or" or commas, in order; a verb does not join a noun."""
     found = []
     for other in sentence.below(word, "conj"):
-        found += [other, *conjuncts(sentence, other)]
+        if sentence.tokens[other].pos != "VERB" or sentence.tokens[word].pos == "VERB":
+            found += [other, *conjuncts(sentence, other)]
     return found
 
 

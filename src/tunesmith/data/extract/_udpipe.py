@@ -15,11 +15,13 @@ from tunesmith.models.fetch import Asset, cache_folder, fetch_asset
 MODEL = Asset(
     name="the Chinese parser",
     package="udchinese",
-    version="0.0.0",
-    member="udchinese/zh.udpipe",
-    sha256="0" * 64,
+    version="0.6.1",
+    member="udchinese/ud-chinese.udpipe",
+    sha256="e5886ab2f39e82ad0ca7b0c71459dab3b90020d87fb3f98906a5564c638cd224",
+    archive_sha256="ca80aefe3e8e7e8734438d19cf6ff0edd809657271d38da8d499afed7f5a7c18",
     licence="MIT",
-    form="any",
+    form="wheel",
+    bytes=28_406_441,
 )
 """UDPipe's parser for Chinese, by K. Yasuoka; the package is no dependency, because it would bring others to build."""
 
