@@ -57,10 +57,10 @@ def test_gold_phrases_stand_in_their_sentences() -> None:
 
 
 FLOORS = {
-    ("en", "dev"): (0.0, 0.0, 0.0),
-    ("en", "held"): (0.0, 0.0, 0.0),
-    ("zh", "dev"): (0.0, 0.0, 0.0),
-    ("zh", "held"): (0.0, 0.0, 0.0),
+    ("en", "dev"): (0.81, 0.78, 0.86),
+    ("en", "held"): (0.85, 0.83, 0.89),
+    ("zh", "dev"): (0.92, 0.90, 0.93),
+    ("zh", "held"): (0.81, 0.81, 0.91),
 }
 """(language, half) -> least precision, recall (exact) and F1 (relaxed)."""
 

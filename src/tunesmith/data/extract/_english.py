@@ -6,6 +6,7 @@ prepositions. A passive with an agent is turned round. What hangs on an `if`, a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ _BELIEFS = frozenset(
 _DENIALS = frozenset(["never", "neither", "nor", "no", "hardly", "without"])
 _PLAIN, _FACTOR = 0.9, {"place": 0.9, "relcl": 0.9, "acl": 0.9, "appos": 0.85, "owner": 0.8, "hedged": 0.6, "far": 0.9}
 _FAR_WORDS = 15
+_SORT = re.compile(r"^(?:type|form|kind|sort|variety|subtype) of ")
+"""`a type of seizure` is a seizure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ def _of_verb(sentence: Sentence, verb: int) -> Iterator[Claim]:
 def _complements(sentence: Sentence, subjects: list[int], clause: _Clause) -> Iterator[Claim]:
     """Claims about `subjects` from everything that hangs on the clause's verb."""
     verb = clause.verb
+    if _there(sentence, verb):
+        yield from _existing(sentence, clause)
+        return
     if clause.passive:
         active = replace(clause, words=_base(sentence, verb), passive=False)
         agents = [n for by in sentence.below(verb, "agent") for n in _objects_of(sentence, by)]
@@ -93,6 +99,18 @@ def _complements(sentence: Sentence, subjects: list[int], clause: _Clause) -> It
     yield from _adjectives(sentence, subjects, clause)
     for deeper in sentence.below(verb, "xcomp"):
         yield from _governed(sentence, subjects, clause, deeper)
+
+
+def _existing(sentence: Sentence, clause: _Clause) -> Iterator[Claim]:
+    """`there are cracks in the housing`: what exists is where the prepositions beside it, or beside the verb, say."""
+    for first in sentence.below(clause.verb, "attr", "dobj"):
+        for thing in [first, *conjuncts(sentence, first)]:
+            name = phrase(sentence, thing, places=False)
+            how = replace(clause, negated=clause.negated or _is_denied(sentence, thing))
+            places = [*_places(sentence, thing, "be"), *_places(sentence, clause.verb, "be")]
+            for words, at in places:
+                if words != "be of" and is_name(sentence, at):
+                    yield _made(name, phrase(sentence, at), (how, words))
 
 
 def _governed(sentence: Sentence, subjects: list[int], clause: _Clause, verb: int) -> Iterator[Claim]:
@@ -121,15 +139,13 @@ def _adjectives(sentence: Sentence, subjects: list[int], clause: _Clause) -> Ite
             for subject in subjects:
                 yield from (_claim(sentence, (subject, thing), clause, words) for words, thing in beyond)
                 if not beyond and is_name(sentence, subject):
-                    yield _made(sentence, phrase(sentence, subject), said, (clause, clause.words))
+                    yield _made(phrase(sentence, subject), said, (clause, clause.words))
 
 
 def _subjects(sentence: Sentence, verb: int) -> list[int]:
     """The words that a verb is about, coordinated ones too; for a relative clause the word that it describes."""
     token = sentence.tokens[verb]
     own = [n for first in sentence.below(verb, *_SUBJECTS) for n in [first, *conjuncts(sentence, first)]]
-    if _there(sentence, verb):
-        return sentence.below(verb, "attr", "dobj")
     if token.dep == "relcl" and all(sentence.tokens[n].pos in ("PRON", "DET", "SCONJ") for n in own):
         relative = {sentence.tokens[n].text.lower() for n in own}
         return [token.head] if not own or relative & {"which", "that", "who"} else []
@@ -144,8 +160,6 @@ def _subjects(sentence: Sentence, verb: int) -> list[int]:
 
 def _objects(sentence: Sentence, verb: int) -> list[int]:
     """Direct objects, nouns after `be`, amounts (`fell 4 %`), the described word of `the drug that he takes`."""
-    if _there(sentence, verb):
-        return []
     first = sentence.below(verb, "dobj", "attr", "oprd")
     first += [i for i in sentence.below(verb, "npadvmod") if sentence.below(i, "nummod")]
     found = [n for one in first for n in [one, *conjuncts(sentence, one)] if sentence.tokens[n].pos != "ADJ"]
@@ -253,7 +267,7 @@ def _claim(sentence: Sentence, ends: tuple[int, int], clause: _Clause, words: st
     denied = any(_is_denied(sentence, end) for end in ends)
     far = _FACTOR["far"] if abs(ends[0] - ends[1]) > _FAR_WORDS else 1.0
     clause = replace(clause, negated=clause.negated or denied, confidence=clause.confidence * far)
-    return _made(sentence, subject, thing, (clause, words))
+    return _made(subject, thing, (clause, words))
 
 
 def _is_denied(sentence: Sentence, name: int) -> bool:
@@ -265,7 +279,9 @@ def _is_denied(sentence: Sentence, name: int) -> bool:
     return token.dep == "conj" and bool(either) and _is_denied(sentence, token.head)
 
 
-def _made(sentence: Sentence, subject: str, thing: str, how: tuple[_Clause, str]) -> Claim:
+def _made(subject: str, thing: str, how: tuple[_Clause, str]) -> Claim:
     clause, words = how
+    if words == "be":
+        thing = _SORT.sub("", thing) or thing
     confidence = clause.confidence * (_FACTOR["hedged"] if clause.hedged else 1.0)
     return Claim(subject, words, thing, confidence, clause.negated, clause.hedged)
