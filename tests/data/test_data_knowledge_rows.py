@@ -22,8 +22,8 @@ def triple(subject: str, relation: str, thing: str, **more: object) -> Triple:
     return Triple.model_validate(fields)
 
 
-def fact(*parts: str, **more: object) -> Fact:
-    return KnowledgeGraph.of([triple(*parts, **more)]).facts()[0]
+def fact(subject: str, relation: str, thing: str, **more: object) -> Fact:
+    return KnowledgeGraph.of([triple(subject, relation, thing, **more)]).facts()[0]
 
 
 def row(name: str, **more: object) -> Example:

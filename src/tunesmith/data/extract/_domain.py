@@ -91,7 +91,8 @@ def read_domain(path: Path, shown: str) -> Domain:
     Raises:
         UserError: the file is missing or no YAML, has unknown or missing keys, or its chain names unknown roles.
     """
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
         content: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
