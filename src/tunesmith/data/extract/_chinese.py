@@ -20,17 +20,22 @@ from tunesmith.data.extract._chinese_words import (
     CONDITIONS,
     COVERBS,
     DENIALS,
+    DIRECTIVES,
+    EXAMPLES,
     JOINING,
+    LIGHT,
     LINKS,
     LOCALISERS,
     MODALS,
     QUESTIONS,
+    RELATED,
     REPORTS,
     SAME,
     STRONG,
     SUFFIXES,
     UNSURE,
     WAYS,
+    is_clause,
     things,
     without_time,
 )
@@ -81,10 +86,12 @@ def claims(sentence: Sentence) -> list[Claim]:
     words = sentence.tokens
     if any(word.text in QUESTIONS for word in words) or (words and words[0].text in ("请", "感谢", "谢谢")):
         return []
-    reading = _Reading(hedged=any(word.text in CONDITIONS for word in words))
+    conditional = any(word.text in CONDITIONS for word in words) or bool(words and words[0].text == "如")
+    reading = _Reading(hedged=conditional)
     found: list[Claim] = []
-    for clause in _clauses(words):
-        found += _of_clause(clause, reading)
+    for i, clause in enumerate(_clauses(words)):
+        if not (i and clause and clause[0].text in EXAMPLES):  # `如肝损害、出血` only lists examples
+            found += _of_clause(clause, reading)
     return found
 
 
@@ -102,7 +109,7 @@ def _clauses(words: Words) -> Iterator[list[Token]]:
 
 
 def _of_clause(clause: list[Token], reading: _Reading) -> Iterator[Claim]:
-    while clause and clause[0].text in LINKS | CONDITIONS:
+    while clause and clause[0].text in LINKS | CONDITIONS | EXAMPLES:
         clause = clause[1:]
     while clause and clause[-1].text in LOCALISERS | {"。", "，"}:
         clause = clause[:-1]
@@ -131,9 +138,9 @@ def _main_verb(clause: Words) -> int | None:
 def _can_head(clause: Words, i: int, word: Token) -> bool:
     if word.text in MODALS | ASPECTS | COVERBS - {"为", "有"} or (word.text == "为" and _is_suffix(clause, i)):
         return False
-    if word.text in STRONG or word.pos in ("VERB", "VN"):
+    if word.text in STRONG | RELATED or word.pos in ("VERB", "VN"):
         return True
-    return i > 0 and word.pos == "NOUN" and i + 1 < len(clause) and clause[i + 1].text in ("于", "到", "至")
+    return i > 0 and word.pos in ("NOUN", "ADJ") and i + 1 < len(clause) and clause[i + 1].text in ("于", "到", "至")
 
 
 def _is_suffix(clause: Words, i: int) -> bool:
@@ -142,14 +149,17 @@ def _is_suffix(clause: Words, i: int) -> bool:
         return False
     follows = clause[i + 1] if i + 1 < len(clause) else None
     amount = follows is not None and (follows.pos == "NUM" or follows.text.startswith(("每", "约")))
-    return clause[i - 1].pos in ("VERB", "VN", "NOUN") and not (clause[i].text == "为" and amount)
+    return clause[i - 1].pos in ("VERB", "VN", "NOUN", "ADJ") and not (clause[i].text == "为" and amount)
 
 
 def _score(clause: Words, i: int) -> float:
     """How much speaks for word `i` as the predicate of its clause."""
     word, rest = clause[i], [word for word in clause[i + 1 :] if word.text not in ASPECTS]
-    more = any(word.pos not in ("ADJ", "ADV") for word in rest)
+    more = any(word.pos not in ("ADJ", "ADV") and word.text != "等" for word in rest)
     score = 3.0 * (word.text in STRONG) + 2.0 * more + 1.5 * (word.dep == "root") - 1.0 * (word.pos == "VN")
+    score += 4.0 * (word.text in RELATED)
+    if rest and word.text not in STRONG | LIGHT | CHAINS and all(w.pos in ("VERB", "VN", "PART") for w in rest):
+        score -= 2.0  # `组织检查`, `鉴别诊断` are names
     later = [j for j in range(i + 1, len(clause)) if _can_head(clause, j, clause[j])]
     score += 10.0 * (word.text in REPORTS | BELIEFS and bool(later))
     score -= 6.0 * (word.text == "为" and word.pos == "ADP" and any(j + 1 < len(clause) for j in later))
@@ -158,14 +168,16 @@ def _score(clause: Words, i: int) -> float:
         score += 3.0 * (after.text in ASPECTS or _is_suffix(clause, i + 1)) - 6.0 * (after.text == "的")
         score -= 2.0 * (word.pos == "VN" and after.pos == "NOUN")
         score -= 5.0 * (word.text in ("没有", "没") and after.pos == "VERB")
-    score -= 3.0 * any(word.text == "的" for word in clause[i + 2 :])
+    owned = any(word.text == "的" for word in clause[i + 2 :])
+    score -= 3.0 * owned + 4.0 * (owned and clause[0].text in COVERBS)
     return score + (_score_before(clause, i, more) if i else 0.0)
 
 
 def _score_before(clause: Words, i: int, more: bool) -> float:
     """What the words before speak for word `i`; `more`: something follows it."""
     before = clause[i - 1]
-    score = 3.0 * (before.text in MODALS | DENIALS | UNSURE) + 1.0 * (before.pos == "ADV")
+    score = -5.0 * (before.text == "的")
+    score += 3.0 * (before.text in MODALS | DENIALS | UNSURE) + 1.0 * (before.pos == "ADV")
     score += 1.5 * any(word.text in COVERBS for word in clause[:i])
     score -= 4.0 * (before.text in COVERBS - {"被"} and before.pos == "ADP")
     return score - 1.0 * (not more and before.pos in ("NOUN", "VERB", "VN"))
@@ -197,7 +209,10 @@ def _with_verb(clause: list[Token], verb: int, reading: _Reading) -> Iterator[Cl
     subject, coverbs, adverbs = _left(before)
     yield from _described(subject, reading.hedged)
     own = things(subject)
-    subjects = own or (reading.subjects if not subject else ())
+    if subject and (subject[-1].text in LOCALISERS or subject[-1].text.endswith(("前", "后", "期间", "过程中"))):
+        own, subject = (), [*subject, clause[verb]]  # `手术前需要评估` says when, not who
+    told = not subject and not (before and before[0].text in DIRECTIVES)
+    subjects = own or (reading.subjects if told else ())
     frame = _Frame(
         subjects=subjects,
         negated=any(a.text in DENIALS for a in adverbs) or word.text in ("没有", "无", "没", "未有", "并无"),
@@ -243,6 +258,10 @@ def _left(before: list[Token]) -> tuple[list[Token], list[tuple[str, list[Token]
     starts = [i for i, word in enumerate(before) if _is_coverb(before, i, word)]
     first = starts[0] if starts else len(before)
     subject, adverbs = _without_adverbs(before[:first])
+    while subject and (_is_adverb(subject[0]) or subject[0].text in DIRECTIVES):
+        adverbs, subject = [*adverbs, subject[0]], subject[1:]
+    if all(word.pos in ("ADJ", "ADV", "PART", "CCONJ") for word in subject):
+        subject = []
     coverbs = []
     for start, end in zip(starts, [*starts[1:], len(before)], strict=False):
         of, more = _without_adverbs(before[start + 1 : end])
@@ -254,7 +273,7 @@ def _left(before: list[Token]) -> tuple[list[Token], list[tuple[str, list[Token]
 
 
 def _is_coverb(before: Words, i: int, word: Token) -> bool:
-    if word.text not in COVERBS or word.text == "有":
+    if word.text not in COVERBS or word.text == "有" or (word.text == "于" and _is_suffix(before, i)):
         return False
     if word.text in (
         "和",
@@ -305,7 +324,7 @@ def _described(words: Words, hedged: bool) -> Iterator[Claim]:
             inner = inner[1:]
         verbs = [i for i, word in enumerate(inner) if word.pos == "VERB" and word.text not in MODALS | COVERBS]
         head = things(words[end + 1 :])
-        if verbs and head:
+        if verbs and head and is_clause(inner):
             yield from _relative(inner, verbs[-1], head[:1], hedged)
 
 

@@ -21,6 +21,10 @@ _CONDITIONS = frozenset(["if", "unless", "whether", "provided", "assuming"])
 _BELIEFS = frozenset(
     ["believe", "suspect", "expect", "think", "assume", "hypothesize", "speculate", "fear", "predict", "seem", "appear"]
 )
+_PHRASES = frozenset(
+    ["addition", "order", "view", "fact", "particular", "contrast", "conclusion", "example", "instance", "general"]
+)
+"""Objects of prepositions that only link sentences: `in addition`, `in order to`."""
 _DENIALS = frozenset(["never", "neither", "nor", "no", "hardly", "without"])
 _PLAIN, _FACTOR = 0.9, {"place": 0.9, "relcl": 0.9, "acl": 0.9, "appos": 0.85, "owner": 0.8, "hedged": 0.6, "far": 0.9}
 _FAR_WORDS = 15
@@ -93,7 +97,8 @@ def _complements(sentence: Sentence, subjects: list[int], clause: _Clause) -> It
     start = clause.words
     if objects and not _is_copula(sentence, verb):
         start = f"{start} {phrase(sentence, objects[0])}"
-    beyond = replace(clause, confidence=clause.confidence * _FACTOR["place"])
+    denied = clause.negated or any(_is_denied(sentence, thing) for thing in objects)
+    beyond = replace(clause, negated=denied, confidence=clause.confidence * _FACTOR["place"])
     places = list(_places(sentence, verb, start))
     yield from (_claim(sentence, (subject, at), beyond, words) for words, at in places for subject in subjects)
     yield from _adjectives(sentence, subjects, clause)
@@ -151,8 +156,9 @@ def _subjects(sentence: Sentence, verb: int) -> list[int]:
         return [token.head] if not own or relative & {"which", "that", "who"} else []
     if own:
         return own
-    if token.dep == "acl":
-        return [token.head] if sentence.tokens[token.head].pos in ("NOUN", "PROPN") else []
+    if token.dep == "acl":  # but `the ability to move` says nothing of an ability
+        stated = sentence.tokens[token.head].pos in ("NOUN", "PROPN") and not _lemmas(sentence, verb, "aux") & {"to"}
+        return [token.head] if stated else []
     if token.dep == "conj" and sentence.tokens[token.head].pos in ("VERB", "AUX"):
         return _subjects(sentence, token.head)
     return []
@@ -184,7 +190,8 @@ def _places(sentence: Sentence, word: int, start: str) -> Iterator[tuple[str, in
 
 def _beyond(sentence: Sentence, prep: int, start: str) -> Iterator[tuple[str, int]]:
     words = f"{start} {sentence.tokens[prep].text.lower()}"
-    yield from ((words, thing) for thing in _objects_of(sentence, prep))
+    named = [thing for thing in _objects_of(sentence, prep) if sentence.tokens[thing].lemma.lower() not in _PHRASES]
+    yield from ((words, thing) for thing in named)
     for deeper in sentence.below(prep, "prep", "pcomp"):
         if sentence.tokens[deeper].pos in ("ADP", "SCONJ"):
             yield from _beyond(sentence, deeper, words)
@@ -213,7 +220,7 @@ def _is_passive(sentence: Sentence, verb: int) -> bool:
     token = sentence.tokens[verb]
     if sentence.below(verb, "nsubjpass", "auxpass"):
         return True
-    if token.text.lower().endswith("ing") or sentence.below(verb, "nsubj", "aux"):
+    if token.text.lower().endswith("ing") or token.lemma in ("have", "be") or sentence.below(verb, "nsubj", "aux"):
         return False
     if token.dep == "acl":
         return True
