@@ -162,7 +162,8 @@ def _score(clause: Words, i: int) -> float:
         score -= 2.0  # `组织检查`, `鉴别诊断` are names
     later = [j for j in range(i + 1, len(clause)) if _can_head(clause, j, clause[j])]
     score += 10.0 * (word.text in REPORTS | BELIEFS and bool(later))
-    score -= 6.0 * (word.text == "为" and word.pos == "ADP" and any(j + 1 < len(clause) for j in later))
+    listed = any(word.text == "、" for word in rest)
+    score -= 6.0 * (word.text == "为" and word.pos == "ADP" and not listed and any(j + 1 < len(clause) for j in later))
     if i + 1 < len(clause):
         after = clause[i + 1]
         score += 3.0 * (after.text in ASPECTS or _is_suffix(clause, i + 1)) - 6.0 * (after.text == "的")
@@ -193,7 +194,7 @@ def _without_verb(clause: Words, reading: _Reading) -> Iterator[Claim]:
         reading.subjects = subjects or reading.subjects
         yield from _Frame(subjects, False, reading.hedged).claims("是", [match["amount"].strip()])
     else:
-        reading.subjects = (text,) if text else reading.subjects
+        reading.subjects = () if clause[0].text in COVERBS else (text,)
 
 
 def _with_verb(clause: list[Token], verb: int, reading: _Reading) -> Iterator[Claim]:
@@ -211,7 +212,10 @@ def _with_verb(clause: list[Token], verb: int, reading: _Reading) -> Iterator[Cl
     own = things(subject)
     if subject and (subject[-1].text in LOCALISERS or subject[-1].text.endswith(("前", "后", "期间", "过程中"))):
         own, subject = (), [*subject, clause[verb]]  # `手术前需要评估` says when, not who
-    told = not subject and not (before and before[0].text in DIRECTIVES)
+    if any(word.text in MODALS | ASPECTS for word in subject):  # an earlier verb of a row of verbs
+        own, subject = (), [*subject, clause[verb]]
+    advice = before and before[0].text in DIRECTIVES
+    told = not subject and not advice and word.text not in ("包括", "包含")  # which go on about an object
     subjects = own or (reading.subjects if told else ())
     frame = _Frame(
         subjects=subjects,

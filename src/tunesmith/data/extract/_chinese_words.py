@@ -59,7 +59,9 @@ CHAINS = _words(
 )
 
 _ONE = "种个家类项款台位名些次条件笔例批份只"
-_DETERMINER = re.compile(rf"^(?:[该此其]|[这那各某][{_ONE}]?|此次|本次|一[{_ONE}]|这些|那些|其他|任何|所有)(?=.)")
+_DETERMINER = re.compile(
+    rf"^(?:其他|其它|其余|[该此其]|[这那各某][{_ONE}]?|此次|本次|一[{_ONE}]|这些|那些|其他|任何|所有)(?=.)"
+)
 _TIME = re.compile(
     r"^(?:第[一二三四1-4]季度|\d{4}年(?:\d{1,2}月)?|[一二三四五六七八九十\d]{1,3}月份?|[上下]半年|今年|去年|明年|目前|近年来|近日|日前|当时|现在|今天|昨天)"
 )
@@ -76,7 +78,8 @@ def without_time(text: str) -> str:
 def things(words: Sequence[Token]) -> tuple[str, ...]:
     """The names in a noun phrase: what is joined by 和, 或, 、 taken apart, articles and what describes them left out.
 
-    A joint before the last 的 belongs to what owns the noun, and stays; pronouns name nothing.
+    A joint before the last 的 belongs to what owns the noun, and stays; what stands before that 的 owns every name
+    (`患者的体温和血压` are two of the patient's); pronouns name nothing.
     """
     words = _after_clause(list(words))
     last = max((i for i, word in enumerate(words) if word.text == "的"), default=-1)
@@ -86,7 +89,8 @@ def things(words: Sequence[Token]) -> tuple[str, ...]:
             parts.append([])
         else:
             parts[-1].append(word)
-    named = (_named(part) for part in parts)
+    owner = parts[0][: last + 1] if last < len(parts[0]) - 1 else []
+    named = [_named([*(owner if i and part else []), *part]) for i, part in enumerate(parts)]
     return tuple(name for name in named if name)
 
 
@@ -101,6 +105,7 @@ def _after_clause(words: list[Token]) -> list[Token]:
 def is_clause(words: Sequence[Token]) -> bool:
     """Whether words before 的 are a clause (`控制流量`, `由病毒引起`), not a name that ends like one (`细菌感染`)."""
     verbs = [i for i, word in enumerate(words) if word.pos == "VERB" and word.text not in MODALS]
+    verbs = [i for i in verbs if i + 1 == len(words) or words[i + 1].text[0] not in "型性式期症化"]
     if not verbs:
         return False
     alone = verbs[-1] == len(words) - 1 and words[verbs[-1]].text not in STRONG

@@ -12,7 +12,16 @@ _DROPPED = ARTICLES | {"no", "some", "both", "either", "neither", "such", "whose
 def is_name(sentence: Sentence, word: int) -> bool:
     """Whether a word can name a thing by itself: not a pronoun, not a relative word."""
     token = sentence.tokens[word]
-    return token.pos not in ("PRON", "DET", "SCONJ", "PUNCT", "ADV", "CCONJ", "PART", "ADP")
+    return token.lemma.lower() not in ("none", "nobody", "nothing") and token.pos not in (
+        "PRON",
+        "DET",
+        "SCONJ",
+        "PUNCT",
+        "ADV",
+        "CCONJ",
+        "PART",
+        "ADP",
+    )
 
 
 def phrase(sentence: Sentence, head: int, *, without: int | None = None, places: bool = True) -> str:

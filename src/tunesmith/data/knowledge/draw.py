@@ -32,7 +32,7 @@ td, th { border-bottom: 1px solid #e5e7eb; padding: .3em .8em; text-align: left;
 
 
 def write_picture(graph: KnowledgeGraph, path: Path, *, title: str = "Knowledge", at_most: int = 60) -> int:
-    """Draw the `at_most` things with the most facts and what links them, list every drawn fact; returns things drawn.
+    """Draw the most connected part of a graph, at most `at_most` things, and list every drawn fact; returns things drawn.
 
     What is left out is counted in the heading. Denied facts are dashed red, hedged ones dotted; the sentence shows
     when the pointer rests on an edge. The same graph gives the same bytes.
@@ -53,14 +53,18 @@ def write_picture(graph: KnowledgeGraph, path: Path, *, title: str = "Knowledge"
 
 
 def _chosen(graph: KnowledgeGraph, at_most: int) -> list[Fact]:
-    """The facts among the things that most facts are about."""
+    """Facts about the things that most facts are about, until there are `at_most` things, and all facts among them."""
     facts = graph.facts()
     weight: dict[str, float] = defaultdict(float)
     for fact in facts:
         for end in (fact.subject, fact.object):
             weight[graph.key(end)] += 1
-    kept = set(sorted(weight, key=lambda key: (-weight[key], key))[:at_most])
-    return [fact for fact in facts if {graph.key(fact.subject), graph.key(fact.object)} <= kept]
+    ends = {fact.id: {graph.key(fact.subject), graph.key(fact.object)} for fact in facts}
+    kept: set[str] = set()
+    for fact in sorted(facts, key=lambda fact: (-max(weight[key] for key in ends[fact.id]), fact.id)):
+        if len(kept | ends[fact.id]) <= at_most:
+            kept |= ends[fact.id]
+    return [fact for fact in facts if ends[fact.id] <= kept]
 
 
 def _svg(graph: KnowledgeGraph, facts: list[Fact], colours: dict[str, str]) -> str:
