@@ -53,7 +53,7 @@ def test_every_extractor_has_a_case() -> None:
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=NAMES)
 @given(text=TEXTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_evidence_is_where_it_says_and_keys_are_made_of_names(number: int, text: str) -> None:
     read = reader(number)
     triples: list[Triple] = read(text)

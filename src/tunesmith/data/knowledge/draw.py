@@ -32,7 +32,7 @@ td, th { border-bottom: 1px solid #e5e7eb; padding: .3em .8em; text-align: left;
 
 
 def write_picture(graph: KnowledgeGraph, path: Path, *, title: str = "Knowledge", at_most: int = 60) -> int:
-    """Draw the most connected part of a graph, at most `at_most` things, and list every drawn fact; returns things drawn.
+    """Draw the most connected part of a graph, `at_most` things, and list every drawn fact; returns things drawn.
 
     What is left out is counted in the heading. Denied facts are dashed red, hedged ones dotted; the sentence shows
     when the pointer rests on an edge. The same graph gives the same bytes.
