@@ -26,7 +26,8 @@ EXAMPLES = """\
 examples:
   ./dev bench peers                              everybody on 32 rows, 3 rounds
   ./dev bench peers --only trl --rows 400        ours and TRL's on all rows
-  ./dev bench peers --device cuda --rows 400     on a GPU in bfloat16, with model FLOP utilisation
+  ./dev bench peers --device cuda --rows 400 --epochs 3
+                                                 on a GPU in bfloat16, with model FLOP utilisation
   ./dev bench floor layered --json figures.json  what the work could take, what layered tuning saves
 """
 

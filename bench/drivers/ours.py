@@ -1,13 +1,14 @@
 """tunesmith itself: the stages `model`, `tokens` and `tune`, called as the runner calls them.
 
-Nothing is special here but that data and baseline are left out. The clock counts the whole stage `tune`: loading the
-model, trying whether it can be packed, border states, training, and saving the adapter. The peers' clocks count the
-training alone.
+Nothing is special here but that data and baseline are left out. The clock counts the stage `tune` but for loading the
+model, which the peers' clocks leave out as well: trying whether rows can be packed, border states, training, step
+checkpoints, and saving the adapter. The peers' clocks count the training alone.
 """
 
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tunesmith.core.events import Events
 from tunesmith.core.examples import write_examples
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Example, Message, Profile, Snapshot, example_id
+from tunesmith.models import load
 from tunesmith.models import stage as model_stage
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tune import prepare
@@ -64,9 +66,26 @@ def trained(job: Job, folder: Path) -> tuple[Clock, Path, int]:
     spec = TuneSpec.model_validate(_section(job))
     tokens = prepare.run(spec, base=base, profile=profile, snapshot=snapshot, context=context)
     tokens = tokens.model_copy(update={"folder": context.out})
+    loading = _timed_loading()
     with Clock(job.device) as clock:
         tune_stage.run(spec, base=base, profile=profile, snapshot=snapshot, tokens=tokens, context=context)
+    clock.seconds -= sum(loading)
     return clock, context.out, tokens.trained * job.epochs
+
+
+def _timed_loading() -> list[float]:
+    """Gets the seconds of each time that the stage loads a model from now on."""
+    load_model, seconds = load.load_model, []
+
+    def timed(*given: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return load_model(*given, **named)
+        finally:
+            seconds.append(time.perf_counter() - began)
+
+    load.load_model = timed
+    return seconds
 
 
 def _section(job: Job) -> dict[str, Any]:

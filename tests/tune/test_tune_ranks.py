@@ -95,6 +95,17 @@ def test_two_processes_give_the_curve_of_one(crews: Crews, alone: Path, tmp_path
     alike(crews.run(tmp_path, 2, spec={"parallel": parallel}), alone)
 
 
+def test_sharded_layers_compute_in_bf16_and_are_trained_in_float32(crews: Crews, tmp_path: Path) -> None:
+    """Losses within 1 %: products are rounded to 8 bits in both, sums of gradients come in another order."""
+    settings = {"parallel": "sharded", "precision": "bf16", "strategy": {"use": "full"}, "learning_rate": 1e-3}
+    one, two = (curve(crews.run(tmp_path / str(world), world, spec=settings)) for world in (1, 2))
+    assert [p["loss"] for p in two] == pytest.approx([p["loss"] for p in one], rel=0.01)
+    saved = load_file(tmp_path / "2/out/model/model.safetensors")
+    assert {weight.dtype for weight in saved.values()} == {torch.bfloat16}
+    kept = load_file(next((tmp_path / "2/scratch/phase/steps").glob("*/*.safetensors")))
+    assert {weight.dtype for name, weight in kept.items() if name.startswith("weight/")} == {torch.float32}
+
+
 @pytest.mark.parametrize(("parallel", "first", "second"), SWITCHES)
 def test_a_checkpoint_of_one_number_of_processes_is_resumed_by_another(
     crews: Crews, alone: Path, tmp_path: Path, parallel: str, first: int, second: int

@@ -10,13 +10,14 @@ compute alone.
 How rows attend to the prefix without a copy of its keys per row: attention over a union of key sets is the sum of the
 attentions over each set, weighted by their softmax normalisers (online softmax, Milakov & Gimelshein 2018,
 arXiv:1805.02867; used between blocks by Liu et al. 2023, arXiv:2310.01889). Forward and backward call PyTorch's CPU
-flash kernel per set; elsewhere, and for sliding windows, one masked call per group of rows takes its place.
+flash kernel per set. On CUDA one call of a kernel for sequences of unequal length does it all (`models.varlen`). Where
+neither fits, one masked call per group of rows takes its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tunesmith.models import varlen
+
 NAME = "tunesmith_packed"
+
+LONG_ROW = 48
+"""Own tokens from which a row has an attention call of its own: a call costs less than padding and copying do."""
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -37,10 +43,13 @@ class Group:
     Args:
         index: [rows, longest] place of each token in the packed sequence; padding repeats the row's last token.
         real: [rows, longest] False where it is padding; None: there is none.
+        span: places of the only row of the group, whose states are then read and written without a copy; None: there
+            are several rows.
     """
 
     index: Tensor
     real: Tensor | None
+    span: slice | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +59,12 @@ class Layout:
     Args:
         prefix: number of tokens at the start that all rows share; 0: none.
         lengths: number of own tokens of each row, in order; each at least 1.
+        slow: filled while it is attended to on a GPU: why the fast kernel was not used.
     """
 
     prefix: int
     lengths: tuple[int, ...]
+    slow: set[str] = field(default_factory=set)
 
     @property
     def tokens(self) -> int:
@@ -77,10 +88,11 @@ class Layout:
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """Rows in groups by the power of two that their length fits into, so that padding at most doubles a row."""
-        by_size: dict[int, list[int]] = {}
+        """Long rows alone, short ones by the power of two that their length fits into: padding at most doubles one."""
+        by_size: dict[tuple[int, int], list[int]] = {}
         for row, length in enumerate(self.lengths):
-            by_size.setdefault((length - 1).bit_length(), []).append(row)
+            key = (0, row) if length >= LONG_ROW else (1, (length - 1).bit_length())
+            by_size.setdefault(key, []).append(row)
         return tuple(self._group(rows) for _, rows in sorted(by_size.items()))
 
     def _group(self, rows: list[int]) -> Group:
@@ -88,7 +100,8 @@ class Layout:
         lengths = torch.tensor([self.lengths[row] for row in rows])[:, None]
         steps = torch.arange(int(lengths.max()))[None]
         real = steps < lengths
-        return Group(starts + torch.minimum(steps, lengths - 1), None if bool(real.all()) else real)
+        span = slice(int(starts[0]), int(starts[0] + lengths[0])) if len(rows) == 1 else None
+        return Group(starts + torch.minimum(steps, lengths - 1), None if bool(real.all()) else real, span)
 
 
 def pack(prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> tuple[Tensor, Layout]:
@@ -103,12 +116,20 @@ def pack(prefix: Sequence[int], rows: Sequence[Sequence[int]]) -> tuple[Tensor, 
     return ids, Layout(len(prefix), tuple(len(row) for row in rows))
 
 
-def register() -> None:
-    """Make `tunesmith_packed` known to Transformers; doing it twice changes nothing."""
+def register(*, opaque: bool = False) -> None:
+    """Make `tunesmith_packed` known to Transformers; doing it twice changes nothing.
+
+    Args:
+        opaque: torch.compile leaves it alone from now on: what it does follows from the layout, new in every batch.
+    """
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionInterface.register(NAME, packed_attention)
+    if opaque:
+        # torch's own stubs leave `disable` untyped
+        AttentionInterface.register(NAME, torch.compiler.disable(packed_attention))  # type: ignore[no-untyped-call]
+    elif NAME not in AttentionInterface():
+        AttentionInterface.register(NAME, packed_attention)
     AttentionMaskInterface.register(NAME, _no_mask)
 
 
@@ -156,8 +177,13 @@ def packed_attention(  # noqa: PLR0913 - the signature is Transformers' attentio
         raise ValueError(f"packed attention takes one packed sequence without extras, found {found}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     window = None if sliding_window is None or sliding_window >= layout.prefix + max(layout.lengths) else sliding_window
-    queries, keys, values = query[0], key[0], value[0]
-    if query.device.type == "cpu" and dropout == 0.0 and window is None:
+    # A norm that is trained in float32 may have made queries and keys wider than values are.
+    queries, keys, values = query[0].to(value.dtype), key[0].to(value.dtype), value[0]
+    fast = _fast(queries, keys, values, layout, dropout)
+    if fast is not None:
+        options = varlen.Options(scale, -1 if window is None else window - 1)
+        out = varlen.attend(queries, keys, values, layout, options=options, kernel=fast)
+    elif query.device.type == "cpu" and dropout == 0.0 and window is None:
         width = queries.shape[-1]
         wide = functional.pad(values, (0, width - values.shape[-1])) if values.shape[-1] < width else values
         # torch's own stubs leave `apply` untyped
@@ -166,6 +192,16 @@ def packed_attention(  # noqa: PLR0913 - the signature is Transformers' attentio
     else:
         out = _masked(queries, keys, values, layout, _Options(scale, dropout, window))
     return out.transpose(0, 1)[None], None
+
+
+def _fast(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> varlen.Kernel | None:
+    """The kernel for all rows at once; None on a CPU, and where it cannot be used, the reason noted in the layout."""
+    if query.device.type == "cpu":
+        return None
+    if why := varlen.unfit(query, key, value, dropout=dropout):
+        layout.slow.add(why)
+        return None
+    return varlen.kernel()
 
 
 class _PackedFlash(torch.autograd.Function):
@@ -228,11 +264,16 @@ class _PackedFlash(torch.autograd.Function):
 
 def _gather(group: Group, states: Tensor) -> Tensor:
     """[heads, T, D] -> [rows, heads, longest, D]."""
+    if group.span is not None:
+        return states[None, :, group.span]
     return states[:, group.index].transpose(0, 1)
 
 
 def _scatter(group: Group, states: Tensor, part: Tensor) -> None:
     """Write [rows, heads, longest, D] back to its places in [heads, T, D], padding left out."""
+    if group.span is not None:
+        states[:, group.span] = part[0]
+        return
     part = part.transpose(0, 1)
     if group.real is None:
         states[:, group.index] = part

@@ -51,6 +51,8 @@ class Trunk:
         self._attention = self.model.config._attn_implementation
         self.model.set_attn_implementation(packing.NAME)
         self.head: Callable[[Tensor], Tensor] = self.model.get_output_embeddings()
+        self.slow: set[str] = set()
+        """Why attention was not run by the fast kernel of a GPU, in words; empty where it was."""
 
     def bottom(self, ids: Tensor, layout: Layout) -> Tensor:
         """States [1, T, D] above layer `border - 1` of the packed sequence `ids` [1, T]; no gradient."""
@@ -72,16 +74,19 @@ class Trunk:
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
-        """The model with the attention that it had, inside the block: to let it answer between two steps."""
+        """The model with the attention that it had, uncompiled, inside the block: to let it answer."""
         self.release()
+        compiled = any(layer._compiled_call_impl is not None for layer in self.decoder.layers)
         try:
-            yield
+            with torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext():
+                yield
         finally:
             self.model.set_attn_implementation(packing.NAME)
 
     def _run(self, layout: Layout, **inputs: Tensor) -> Tensor:
         device = next(iter(inputs.values())).device
         output = self.decoder(**inputs, position_ids=layout.positions(device), use_cache=False, layout=layout)
+        self.slow |= layout.slow
         states: Tensor = output.last_hidden_state
         return states
 

@@ -97,6 +97,12 @@ def at_rest(model: Any) -> Iterator[None]:
             module.training = True
 
 
+def probe(rows: Sequence[Row]) -> Batch:
+    """The shortest rows, to try something with."""
+    numbers = sorted(range(len(rows)), key=lambda n: (len(rows[n].ids), n))[:PROBE_ROWS]
+    return make_batch(rows, numbers, shared_prefix([rows[number] for number in numbers]))
+
+
 def choose_forward(model: Any, rows: Sequence[Row], *, pack: bool = True, cut: bool = True) -> tuple[Forward, str]:
     """The fastest forward that gives the same logits as the model's own, tried on the shortest rows.
 
@@ -112,10 +118,9 @@ def choose_forward(model: Any, rows: Sequence[Row], *, pack: bool = True, cut: b
     plain = PlainForward(base_model(model))
     if not pack:
         return plain, ""
-    numbers = sorted(range(len(rows)), key=lambda n: (len(rows[n].ids), n))[:PROBE_ROWS]
-    batch = make_batch(rows, numbers, shared_prefix([rows[number] for number in numbers]))
+    batch = probe(rows)
     with torch.no_grad(), at_rest(model):  # dropout would make two runs of the same forward differ
-        wanted = plain.predictions(batch).hidden_ND.float()
+        wanted = plain.predictions(batch).hidden_ND
         try:
             trunk = Trunk(model, cut=cut)
         except (ValueError, AttributeError) as error:
@@ -127,8 +132,8 @@ def choose_forward(model: Any, rows: Sequence[Row], *, pack: bool = True, cut: b
         except (ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
             trunk.release()
             return plain, f"this architecture cannot be run packed: {error}"
-    off = float((logits - wanted).abs().max() / wanted.abs().max().clamp_min(1e-6))
-    limit = TOLERANCE.get(next(base_model(model).parameters()).dtype, 0.1)
+    off = float((logits - wanted.float()).abs().max() / wanted.float().abs().max().clamp_min(1e-6))
+    limit = TOLERANCE.get(wanted.dtype, 0.1)
     if not off <= limit:
         trunk.release()
         return plain, f"packed logits differ from the model's own by {off:.1%} (limit {limit:.1%})"

@@ -32,6 +32,13 @@ class TrainingDiverged(UserError):
     """Too many steps had a loss or gradient that is not a finite number."""
 
 
+def no_room(tokens: int) -> UserError:
+    """Nothing smaller than one row of so many tokens can be tried, and it does not fit into memory."""
+    found = f"a row of {tokens:,} tokens does not fit into memory, even alone"
+    hint = "set tune.activation_checkpointing: true, lower tune.context_tokens, or train fewer weights"
+    return UserError(Problem("no-memory", found, hint, "tune"))
+
+
 class SetAside:
     """The steps that are left out, and why. Part of a checkpoint's state.
 

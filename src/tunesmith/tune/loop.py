@@ -16,7 +16,8 @@ from tunesmith.core.interrupts import interruptible
 from tunesmith.tune.batches import Batch, Step
 from tunesmith.tune.checkpoint import Keeper, Saved
 from tunesmith.tune.forward import Forward, at_rest
-from tunesmith.tune.incidents import MOST_REWINDS, NotFinite, SetAside, is_spike
+from tunesmith.tune.incidents import MOST_REWINDS, NotFinite, SetAside, is_spike, no_room
+from tunesmith.tune.kernels import chunked_cross_entropy
 from tunesmith.tune.objective import Companion, Objective
 from tunesmith.tune.optimise import (
     adamw,
@@ -30,6 +31,7 @@ from tunesmith.tune.optimise import (
 from tunesmith.tune.ranks import ALONE, Ranks, added, rows_differ
 from tunesmith.tune.sharding import clip
 from tunesmith.tune.spec import TuneSpec
+from tunesmith.tune.tokens_likelihood import CHUNK_TOKENS
 
 STAGE = "tune"
 Point = dict[str, Any]
@@ -119,6 +121,7 @@ def train(model: Any, seams: Seams) -> Outcome:
 
     Raises:
         TrainingDiverged: too many steps had to be set aside; the weights are those before the last of them.
+        UserError: a single row does not fit into memory.
         KeyboardInterrupt: after the checkpoint.
     """
     run = _Run(model, seams)
@@ -179,6 +182,7 @@ class _Run:
             return
         self._set_learning_rate(step)
         self.optimiser.zero_grad(set_to_none=True)
+        point: Point | None = None
         try:
             point = self._gradients(step)
         except NotFinite as found:
@@ -186,6 +190,8 @@ class _Run:
             self._set_aside(step, str(found), rows=found.rows)
             return
         except torch.OutOfMemoryError:
+            pass  # what the failed pass still held is freed with the error, here
+        if point is None:
             restore_random(before)
             self._halve(step)
             return
@@ -344,7 +350,7 @@ class _Run:
         batches = self.plan.work(step, self.micro_tokens)[1]
         largest = max(batch.ids.shape[1] for batch in batches)
         if all(len(batch.rows) == 1 for batch in batches):
-            raise torch.OutOfMemoryError(f"a single row of {largest} tokens does not fit into memory")
+            raise no_room(largest)
         self.micro_tokens = largest // 2
         message = f"out of memory in step {step + 1}: micro-batches of at most {self.micro_tokens} tokens from now on"
         self._told("incident", message, step=step + 1, micro_tokens=self.micro_tokens)
@@ -384,8 +390,6 @@ def _due(every: str) -> Callable[[int], bool]:
 
 def mean_loss(forward: Forward, batches: list[Batch], model: Any, ranks: Ranks = ALONE) -> float:
     """Mean cross-entropy in nats per trained token over `batches`, dropout off, no gradient; shared among `ranks`."""
-    from tunesmith.tune.kernels import chunked_cross_entropy
-
     total = 0.0
     with torch.no_grad(), at_rest(model):
         for number, batch in ranks.share(batches):
@@ -393,6 +397,3 @@ def mean_loss(forward: Forward, batches: list[Batch], model: Any, ranks: Ranks =
             loss = chunked_cross_entropy(made.hidden_ND, made.targets_N, made.head, chunk_tokens=CHUNK_TOKENS)
             total += float(loss) if number is not None else 0.0
     return float(sum(ranks.exchange(total))) / sum(len(batch.targets) for batch in batches)
-
-
-CHUNK_TOKENS = 1024

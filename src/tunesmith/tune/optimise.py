@@ -48,7 +48,12 @@ def adamw(
         learning_rate: the peak.
         weight_decay: decoupled; weights with one axis (norms, biases) have none.
         rate_of: weight name -> factor on the learning rate; each group of equal factors keeps it under `factor`.
+
+    Raises:
+        ValueError: a weight has 16 bits, in which most updates would be rounded away; see `tune.precision`.
     """
+    if short := [name for name, weight in weights.items() if weight.dtype.itemsize < 4]:
+        raise ValueError(f"{short[0]} and {len(short) - 1} more trained weights are not in float32")
     groups: dict[tuple[float, float, bool], list[Tensor]] = {}
     for name, weight in weights.items():
         decay = weight_decay if weight.ndim > 1 else 0.0

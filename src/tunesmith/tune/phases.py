@@ -14,10 +14,12 @@ from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune import rules
 from tunesmith.tune.batches import Plan, Row, begins_alike, cut_batches, last_turn, read_rows, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
+from tunesmith.tune.compiling import compile_layers, pays
 from tunesmith.tune.curriculum import Shares, difficulty
-from tunesmith.tune.forward import Forward, PackedForward, choose_forward
+from tunesmith.tune.forward import Forward, PackedForward, choose_forward, probe
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
 from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, general_share, weighted
+from tunesmith.tune.precision import device
 from tunesmith.tune.ranks import ALONE, Ranks
 from tunesmith.tune.reading import BOTH
 from tunesmith.tune.rewards import SAMPLING, TERM
@@ -178,6 +180,7 @@ def _forward(phase: FilledPhase, room: Room, read: tuple[list[Row], int], scratc
     forward, why = choose_forward(room.model, rows, pack=speed.pack, cut=speed.cut)
     if why:
         events.tell("warning", STAGE, f"rows are run one at a time: {why}")
+    _quicken(forward, phase.spec, room, rows)
     sampled_only = phase.rows == "prompts"  # answers are new each time: nothing would be read twice
     if not isinstance(forward, PackedForward) or speed.states == "off" or sampled_only:
         return forward
@@ -195,6 +198,19 @@ def _forward(phase: FilledPhase, room: Room, read: tuple[list[Row], int], scratc
     if why:
         events.tell("note", STAGE, f"border states are not kept: {why}")
     return PackedForward(trunk, states)
+
+
+def _quicken(forward: Forward, spec: TuneSpec, room: Room, rows: Sequence[Row]) -> None:
+    """Compile the layers where that pays; what a GPU could do faster and does not is told."""
+    slow = forward.trunk.slow if isinstance(forward, PackedForward) else ()
+    for reason in sorted(slow):
+        room.context.events.tell("note", STAGE, f"attention takes several calls, not one for all rows: {reason}")
+    minutes, fp8 = float(room.tokens.estimate.get("minutes", 0.0)), spec.precision == "fp8"
+    if not pays(spec.speed.compile, device=device(), minutes=minutes, fp8=fp8):
+        return
+    why = "layers are divided" if room.ranks.sharded else compile_layers(forward, room.model, probe(rows))
+    if why:
+        room.context.events.tell("warning", STAGE, f"layers are not compiled: {why}")
 
 
 def _job(phase: FilledPhase, room: Room, made: tuple[Forward, Plan], folder: Path) -> Job:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from tunesmith.core.errors import Problem
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
+from tunesmith.models.float8 import unusable
 from tunesmith.models.nf4 import missing_library
 from tunesmith.tune.spec import TuneSpec
 
@@ -96,6 +97,8 @@ def problems(spec: TuneSpec) -> list[Problem]:
     from tunesmith.tune.tracking import tracker_problems
 
     found = STRATEGIES.problems(spec.strategy, where="tune.strategy") or _missing(spec)
+    if spec.precision == "fp8" and (problem := unusable("tune.precision")):
+        found.append(problem)
     found += WEIGHTINGS.problems(spec.weighting, where="tune.weighting")
     for number, use in enumerate(spec.track):
         found += tracker_problems(use, where=f"tune.track[{number}]")

@@ -21,23 +21,30 @@ from tunesmith.tune.optimise import whole
 from tunesmith.tune.ranks import Ranks
 
 
-def shard(model: Any, ranks: Ranks) -> Any:
+def shard(model: Any, ranks: Ranks, *, compute: torch.dtype = torch.float32) -> Any:
     """`model`, its decoder layers sharded over all processes, on this process's GPU where there are GPUs.
 
     Gradients are added up over the processes, not averaged: the terms divide by counts of the whole step.
+
+    Args:
+        model: what is trained is in float32, see `tune.precision`.
+        ranks: this process and the others.
+        compute: the type in which layers are gathered and run; gradients are added up in float32.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mesh = init_device_mesh(device, (ranks.world,))
     decoder = base_model(model).get_decoder()
     if not isinstance(getattr(decoder, "layers", None), nn.ModuleList):
         raise UserError(_unfit("this architecture has no list of layers that could be divided"))
+    mixed = compute != torch.float32
+    policy = MixedPrecisionPolicy(compute, torch.float32) if mixed else MixedPrecisionPolicy()
     for layer in decoder.layers:
-        fully_shard(layer, mesh=mesh)
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
     rest = {weight for weight in decoder.parameters() if not isinstance(weight, DTensor)}
-    fully_shard(decoder, mesh=mesh, ignored_params=rest)
+    fully_shard(decoder, mesh=mesh, mp_policy=policy, ignored_params=rest)
     for module in (decoder, *decoder.layers):
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)  # gloo has no other

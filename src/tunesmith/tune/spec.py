@@ -44,7 +44,7 @@ class Limits(Section):
 
 
 class Speed(Section):
-    """What is not computed twice, or not at all; every switch is there to be measured (`./dev bench`)."""
+    """What is not computed twice or not at all, and by what; switches are there to be measured (`./dev bench`)."""
 
     pack: bool = Field(True, description="all rows of a micro-batch in one sequence; off: one row after the other")
     share_prefix: bool = Field(True, description="the prompt start that all rows share is computed once a micro-batch")
@@ -52,6 +52,14 @@ class Speed(Section):
     states: Literal["exact", "bf16", "off"] = Field(
         "exact",
         description="states above a frozen bottom are computed once and kept on disk, exactly or in half the room",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="decoder layers are compiled by torch.compile; auto: on a GPU, where the predicted time is long "
+        "enough to pay for it, and with fp8; what cannot be compiled runs as it is",
+    )
+    kernels: Literal["auto", "off"] = Field(
+        "auto", description="norms, rotations and activations by Liger's kernels: on a GPU, where they are installed"
     )
 
 
@@ -132,8 +140,10 @@ class TuneSpec(Section):
     tokens_per_micro_batch: Annotated[int, Field(ge=16)] | Auto = Field(
         "auto", description="tokens in memory at once; gradients of the micro-batches of a step are added up"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="type of weights and arithmetic; auto: bf16 where the hardware computes in it, else fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp8"] = Field(
+        "auto",
+        description="type of frozen weights and of arithmetic (trained weights are always kept in float32); auto: bf16 "
+        "on GPUs that compute in it, else fp32; fp8: bf16 with products in 8 bits, on an Ada or Hopper GPU or later",
     )
     activation_checkpointing: bool = Field(
         False, description="forget activations and compute them again in the backward pass: less memory, more time"
@@ -150,7 +160,7 @@ class TuneSpec(Section):
         (), description="places that the curves are sent to: tensorboard, trackio, mlflow, wandb; none unless named"
     )
     limits: Limits = Field(default_factory=Limits, description="what gate G2 lets pass")
-    speed: Speed = Field(default_factory=Speed, description="what is not computed twice; all on")
+    speed: Speed = Field(default_factory=Speed, description="what is not computed twice, and by what; all on")
     reasoning: Literal["as_data"] = Field(
         "as_data", description="reasoning is trained exactly as the data has it: kept, absent or left empty"
     )

@@ -18,6 +18,7 @@ from tunesmith.tune.spec import TuneSpec
 
 if TYPE_CHECKING:
     from tunesmith.tune.loop import Outcome, Seams
+    from tunesmith.tune.ranks import Ranks
 
 NAME = "tune"
 VERSION = "2"
@@ -47,14 +48,15 @@ def run(
         context: `scratch` keeps step checkpoints and border states, so that a killed run goes on where it was.
 
     Raises:
-        UserError: there is nothing to train on; the strategy does not fit the model; the loss diverges; bf16 is asked
-            for and the hardware does not compute in it.
+        UserError: there is nothing to train on; the strategy does not fit the model; the loss diverges; a row does not
+            fit into memory; bf16 or fp8 is asked for and the hardware does not compute in it.
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     from tunesmith.models.adapters import save_trained
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, filled_phases, seams_of
+    from tunesmith.tune.precision import device, dtype_for, settle
     from tunesmith.tune.ranks import here
     from tunesmith.tune.sharding import gather, shard
     from tunesmith.tune.tracking import Run, tracked
@@ -64,9 +66,10 @@ def run(
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
     ranks = here(sharded=spec.parallel == "sharded")
-    model = _adapted(filled[0].spec, strategy, base, context.seed, on_cpu=ranks.sharded)
+    dtype = dtype_for(spec.precision, device())
+    model = _adapted(filled[0].spec, strategy, base, ranks=ranks, context=context)
     if ranks.sharded:
-        model = shard(model, ranks)
+        model = shard(model, ranks, compute=dtype)
     with ranks.in_turn():
         _same_threads(context.scratch / f"threads-{ranks.world}.json")
     room = Room(model, strategy, base, profile, snapshot, tokens, context, ranks)
@@ -82,6 +85,7 @@ def run(
     trainable = sum(weight.numel() for weight in trained_weights(model).values())
     gather(model, ranks)
     if ranks.main:
+        settle(model, dtype)
         save_trained(model, context.out, base_path=base.path)
         points = [point for outcome in outcomes for point in outcome.points]
         files.write_text(context.out / "curves.jsonl", "".join(json.dumps(p, allow_nan=False) + "\n" for p in points))
@@ -89,20 +93,25 @@ def run(
     return _checkpoint(outcomes, told, base=base, tokens=tokens, trainable=trainable, seed=context.seed)
 
 
-def _adapted(spec: TuneSpec, strategy: Any, base: Base, seed: int, *, on_cpu: bool = False) -> Any:
-    """The base model on the device (or still on the CPU, to be sharded), with the strategy's weights trained."""
-    import torch
-
+def _adapted(spec: TuneSpec, strategy: Any, base: Base, *, ranks: Ranks, context: Context) -> Any:
+    """The base model on the device (still on the CPU to be sharded), with the strategy's weights trained."""
+    from tunesmith.models import float8, fused
     from tunesmith.models.load import load_model
-    from tunesmith.tune.precision import dtype_for
+    from tunesmith.tune.precision import device, dtype_for, mix
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = dtype_for(spec.precision, device)
-    model = load_model(Path(base.path), dtype=dtype, device="cpu" if on_cpu else device, weights=strategy.weight_format)
+    dtype, place = dtype_for(spec.precision, device()), "cpu" if ranks.sharded else device()
+    model = load_model(Path(base.path), dtype=dtype, device=place, weights=strategy.weight_format)
+    if place == "cuda" and spec.speed.kernels == "auto" and fused.installed():
+        why = fused.fuse(model)
+        context.events.tell("note", NAME, f"Liger's kernels are not used: {why}" if why else "Liger's kernels are used")
     try:
-        adapted = strategy.apply(model.requires_grad_(False), seed=seed)
+        adapted = strategy.apply(model.requires_grad_(False), seed=context.seed)
     except ValueError as error:
         raise UserError(rules.misfit(error)) from None
+    if spec.precision == "fp8":
+        count = float8.convert(adapted)
+        context.events.tell("note", NAME, f"{count} linear layers multiply in 8 bits", layers=count)
+    mix(adapted, dtype, device())
     if spec.activation_checkpointing:
         # Transformers 5.20 renamed the method; the first argument is the same.
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
@@ -169,9 +178,13 @@ def _checkpoint(
 
 
 def _peak_memory_gb() -> float:
-    """Largest resident memory of this process so far, in GB (10^9 bytes)."""
+    """Largest memory so far, in GB (10^9 bytes): on a GPU of tensors there, else resident memory of this process."""
     import sys
 
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
     try:
         import resource
     except ImportError:  # Windows has no such module

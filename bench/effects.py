@@ -1,0 +1,228 @@
+"""What the methods of `tune` do on real tasks: each arm is a whole project, run, judged by its gates, and compared.
+
+An arm changes the section `tune` and nothing else (`effects.json`), so that data, base and baseline are the same files
+for all arms of a seed. Seeds change the split, the order and the adapter. Everything is kept in `.bench/effects`: what
+was run once is read again, so arms can be run one by one and told together. The medical task needs short general rows,
+made from the alpaca rows of `../shared/data/formats`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from bench import _process
+from bench._frame import Asked, Column, Outcome
+from ruamel.yaml import YAML
+
+SEEDS = 2
+ARMS = Path(__file__).with_suffix(".json")
+FOLDER = _process.ROOT / ".bench" / "effects"
+GENERAL = _process.ROOT / ".." / "shared" / "data" / "formats" / "alpaca_en_demo.json"
+GENERAL_ROWS = 200
+GENERAL_CHARACTERS = 240
+"""Longest general row: question and answer together are then about as long as a step's other rows."""
+
+TRAIN_ROWS, TEST_ROWS = 1200, 300
+LEVEL = 0.95
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one arm came to with one seed.
+
+    Args:
+        lines: of `answers.jsonl`, one for each held-out row.
+        measures: name -> of the expert over all rows: value, low, high.
+        checkpoint: of the training.
+    """
+
+    lines: list[Line]
+    measures: dict[str, Line]
+    checkpoint: Line
+
+    def right(self) -> dict[str, float]:
+        """Row id -> 1 where the expert's label was right."""
+        return {line["id"]: float(line["scores"]["expert"]["label"]["value"] or 0.0) for line in self.lines}
+
+
+def run(asked: Asked) -> Outcome:
+    """Every question's arms in turn, seed by seed; the first arm of a question is what the others are compared with."""
+    outcome = Outcome(
+        (
+            Column("accuracy", "accuracy", 3, compared=False),
+            Column("retention", "retention", 3, compared=False),
+            Column("perplexity", "perplexity x", 3, compared=False),
+            Column("seconds", "seconds"),
+            Column("peak_gb", "peak GB", 2),
+            Column("trained", "weights trained", compared=False),
+        )
+    )
+    for question in json.loads(ARMS.read_text(encoding="utf-8")):
+        arms = {name: tune for name, tune in question["arms"].items() if _wanted(name, question, asked)}
+        if not arms:
+            continue
+        found: dict[str, list[Run]] = {name: [] for name in arms}
+        for seed in range(asked.rounds or SEEDS):
+            for name, tune in arms.items():
+                found[name].append(_arm(question["task"], seed, tune, asked))
+                outcome.add(f"{question['task']}: {name}", _figures(found[name][-1]))
+                print(f"  seed {seed}, {question['task']}, {name}: {_told(found[name][-1])}", flush=True)
+        outcome.notes += [question["question"], *_compared(question["task"], found)]
+    return outcome
+
+
+def _wanted(name: str, question: Line, asked: Asked) -> bool:
+    known = f"{question['task']}: {name}"
+    return not asked.only or any(part.lower() in known.lower() for part in asked.only)
+
+
+def _arm(task: str, seed: int, tune: Line, asked: Asked) -> Run:
+    """Run the project of `task` and `seed` with `tune` changed; what was run before is only read."""
+    folder = FOLDER / f"{task}-{seed}"
+    if not (folder / "start.yaml").is_file():
+        _make(task, seed, folder)
+    round_trip = YAML(typ="rt", pure=True)
+    project = round_trip.load((folder / "start.yaml").read_text(encoding="utf-8"))
+    project["tune"].update(tune)
+    project["model"] = {"use": asked.model.name if not asked.model.is_absolute() else str(asked.model)}
+    with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:
+        round_trip.dump(project, file)
+    program = [sys.executable, "-m", "tunesmith.app.cli"]
+    environment = {"OMP_NUM_THREADS": str(asked.threads), "HF_HUB_OFFLINE": "1"}
+    log = folder / "log"
+    try:
+        _process.run([*program, "run", folder, "--keep-going"], log=log, environment=environment)
+    except _process.Failed as error:
+        if not str(error).startswith("exit code 3"):  # 3: a gate said no, which is what we want to hear
+            raise
+    _process.run([*program, "show", folder, "--json"], log=folder / "shown.json", environment=environment)
+    return _read(folder, json.loads((folder / "shown.json").read_text(encoding="utf-8")))
+
+
+def _make(task: str, seed: int, folder: Path) -> None:
+    """The project as the recipe writes it, made small enough for runs of a few minutes."""
+    from tunesmith.app.workshop import Workshop
+
+    shutil.rmtree(folder, ignore_errors=True)
+    recipe = {"medical": "medical-coding", "credit": "finance-credit"}[task]
+    Workshop().new(folder, recipe=recipe)
+    round_trip = YAML(typ="rt", pure=True)
+    project = round_trip.load((folder / "tunesmith.yaml").read_text(encoding="utf-8"))
+    project["seed"] = seed
+    project["tune"] |= {"epochs": 1, "rows_per_step": 16}
+    if task == "medical":
+        project["data"]["at_most_rows"] = {"train": TRAIN_ROWS, "valid": 50, "test": TEST_ROWS}
+        project["evaluate"] |= {"at_most_rows": TEST_ROWS, "likelihood_rows": 20, "latency_rows": 1}
+        source = {"use": "conversations", "path": "data/general.jsonl", "split": "general", "licence": "Apache-2.0"}
+        project["data"]["sources"].append(source)
+        with (folder / "data" / "general.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in _general_rows())
+    else:
+        project["evaluate"] = {"likelihood_rows": 20, "latency_rows": 1}
+    with (folder / "start.yaml").open("w", encoding="utf-8") as file:
+        round_trip.dump(project, file)
+
+
+def _general_rows() -> list[Line]:
+    if not GENERAL.is_file():
+        raise SystemExit(f"effects: the general rows of {GENERAL.name} are wanted in {GENERAL.parent}")
+    rows = json.loads(GENERAL.read_text(encoding="utf-8"))
+    return [row for row in rows if sum(map(len, row.values())) <= GENERAL_CHARACTERS][:GENERAL_ROWS]
+
+
+def _read(folder: Path, shown: Line) -> Run:
+    runs = {stage["stage"]: folder / ".tunesmith" / "runs" / stage["stage"] / stage["run"] for stage in shown["stages"]}
+    lines = [json.loads(line) for line in (runs["evaluate"] / "answers.jsonl").read_text("utf-8").splitlines()]
+    measures = {m["name"]: m for m in shown["measures"] if m["model"] == "expert" and m["slice"] == "all"}
+    return Run(lines, measures, json.loads((runs["tune"] / "artifact.json").read_text("utf-8"))["fields"])
+
+
+def _figures(one: Run) -> dict[str, float]:
+    return {
+        "accuracy": mean(one.right().values()),
+        "retention": one.measures["retention"]["value"],
+        "perplexity": one.measures["general_perplexity_ratio"]["value"],
+        "seconds": one.checkpoint["seconds"],
+        "peak_gb": one.checkpoint["peak_memory_gb"],
+        "trained": one.checkpoint["trainable"],
+    }
+
+
+def _told(one: Run) -> str:
+    kept = one.measures["retention"]
+    figures = _figures(one)
+    interval = f"({kept['low']:.3f} to {kept['high']:.3f})" if kept["low"] is not None else ""
+    return (
+        f"accuracy {figures['accuracy']:.3f}, retention {kept['value']:.3f} {interval}, "
+        f"perplexity x {figures['perplexity']:.3f}, {figures['seconds']:.0f} s"
+    )
+
+
+def _compared(task: str, found: dict[str, list[Run]]) -> Iterator[str]:
+    """Accuracy over all seeds with its interval, and against the first arm row by row; on credit the gaps as well."""
+    from tunesmith.evaluate.statistics import newcombe_interval, share_interval, sign_flip_p
+
+    first: tuple[Any, Sequence[str]] | None = None
+    for name, runs in found.items():
+        marks, clusters = _pooled(runs)
+        whole = share_interval(marks, clusters, level=LEVEL)
+        told = f"  {task}: {name}: accuracy {marks.mean():.3f} ({whole.low:.3f} to {whole.high:.3f}), {len(marks)} rows"
+        if first is None:
+            first = marks, clusters
+        else:
+            apart = newcombe_interval(marks, first[0], clusters, level=LEVEL)
+            p = sign_flip_p(marks - first[0], clusters)
+            told += f"; {marks.mean() - first[0].mean():+.3f} ({apart.low:+.3f} to {apart.high:+.3f}), p {p:.3f}"
+        yield told
+        if task == "credit":
+            yield from _gaps(name, runs)
+
+
+def _pooled(runs: list[Run]) -> tuple[Any, list[str]]:
+    """Marks of all seeds' rows in the order of their ids, and the cluster of each."""
+    marks, clusters = [], []
+    for seed, one in enumerate(runs):
+        groups = {line["id"]: line["group"] or line["id"] for line in one.lines}
+        for key, mark in sorted(one.right().items()):
+            marks.append(mark)
+            clusters.append(f"{seed}:{groups[key]}")
+    return np.array(marks), clusters
+
+
+def _gaps(name: str, runs: list[Run]) -> Iterator[str]:
+    """Equalised odds: the larger of the two gaps in the rate of "good" among truly good and among truly bad."""
+    lines = [line for one in runs for line in one.lines]
+    for attribute in ("sex", "age_group"):
+        values = sorted({line["attributes"][attribute] for line in lines})
+        low, point, high = _gap_interval(lines, attribute, values)
+        yield f"    {name}: equalised odds gap by {attribute}: {point:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _gap_interval(lines: list[Line], attribute: str, values: list[str]) -> tuple[float, float, float]:
+    """Percentile bootstrap over rows, 2,000 resamples; a gap is never negative, so the interval is no test of zero."""
+    said = np.array([line["expert"]["text"].strip() == "good" for line in lines], dtype=float)
+    truth = np.array([line["reference"] for line in lines])
+    group = np.array([line["attributes"][attribute] for line in lines])
+
+    def gap(chosen: Any) -> float:
+        gaps = []
+        for label in ("good", "bad"):
+            parts = [said[chosen][(truth[chosen] == label) & (group[chosen] == value)] for value in values]
+            rates = [part.mean() for part in parts if len(part)]
+            gaps.append(max(rates) - min(rates))
+        return float(max(gaps))
+
+    random = np.random.default_rng(0)
+    drawn = [gap(random.integers(0, len(lines), len(lines))) for _ in range(2000)]
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), gap(np.arange(len(lines))), float(high)
