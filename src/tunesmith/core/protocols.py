@@ -26,6 +26,7 @@ from tunesmith.core.types import (
     Profile,
     Refusal,
     Score,
+    Triple,
 )
 
 Conversation = Sequence[Message]
@@ -131,6 +132,23 @@ class DocumentFormat(Protocol):
 
         Raises:
             ValueError: the document cannot be read; the message says why. Any other error is taken for that too.
+        """
+        ...
+
+
+class Extractor(Protocol):
+    """Reads out of a text what it states. A cheap value; `open` loads the parser or the files that it needs."""
+
+    def open(self, root: Path) -> Callable[[str], list[Triple]]:
+        """The function that reads one text: its triples in the order of the text, evidence without row and place.
+
+        The same text gives the same triples.
+
+        Args:
+            root: project folder; paths are resolved under it.
+
+        Raises:
+            UserError: a library, a model file or a file of the project is missing or cannot be used.
         """
         ...
 

@@ -133,6 +133,60 @@ def example_id(messages: tuple[Message, ...], target: str | None, rejected: Mess
     return content_id("ex", body)
 
 
+# -- knowledge --------------------------------------------------------------------------------------
+
+
+class Evidence(Noun):
+    """Where a text says something.
+
+    Fields:
+        sentence: as it stands there.
+        start, end: its characters in the text that was read: `text[start:end] == sentence`.
+        row, turn: id of the example and index of the turn whose content was read; empty and 0 for a text alone.
+        place: file and line or row number in the source, for people.
+    """
+
+    sentence: str
+    start: int
+    end: int
+    row: str = ""
+    turn: int = 0
+    place: str = ""
+
+
+class Triple(Noun):
+    """One statement that a text makes: subject, relation, object, and the sentence that it rests on.
+
+    Fields:
+        subject, object: phrases as the text has them, without articles.
+        relation: a verb in its base form with its preposition (`lead to`, `be treated with`); in Chinese as it is
+            written, with `…` where the object stands if that is before the verb (`由…组成`).
+        subject_key, relation_key, object_key: normalised forms; equal keys count as the same thing.
+        subject_kind, object_kind: what they are in the domain (`symptom`), empty where nobody said.
+        language: BCP 47 code.
+        confidence: in [0, 1]; orders statements, it is not a calibrated probability.
+        negated: the text denies it.
+        hedged: the text does not vouch for it: may, might, if, somebody suspects.
+        extractor: name of the component that found it.
+        evidence: where it stands.
+    """
+
+    subject: str
+    relation: str
+    object: str
+    subject_key: str
+    relation_key: str
+    object_key: str
+    subject_kind: str = ""
+    object_kind: str = ""
+    language: str = "en"
+    confidence: float = Field(ge=0.0, le=1.0)
+    negated: bool = False
+    hedged: bool = False
+    extractor: str = ""
+    evidence: Evidence
+
+
 # -- verdicts ---------------------------------------------------------------------------------------
 
 
