@@ -37,9 +37,7 @@ _STREET_ZH = re.compile(
     rf"(?:[东南西北中]?段)?{_NUMBER_ZH}(?:号|弄|栋|幢|座|组|楼)(?:院|楼)?"
     rf"(?:[- ]?{_NUMBER_ZH}(?:号楼|栋|幢|座|单元|层|楼|室|号|户)|[A-Z]座|[0-9]{{3,4}}(?![0-9])){{0,4}}"
 )
-_BLOCK_ZH = re.compile(
-    rf"(?:{_HAN}{{1,6}}?(?:省|市|区|县)){{1,3}}{_HAN}{{1,6}}?(?:街|路)[A-Z]座(?: [0-9]{{6}}(?![0-9]))?"
-)
+_BLOCK_ZH = re.compile(rf"{_HAN}{{1,6}}?(?:街|路)[A-Z]座(?: [0-9]{{6}}(?![0-9]))?")
 _PROVINCE_ZH = re.compile(
     "北京|上海|天津|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|"
     "甘肃|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
@@ -56,11 +54,12 @@ def addresses(text: str) -> Iterator[Finding]:
         while more := _MORE_EN.match(text, end):
             end = more.end()
         yield from _finding(text, match.start(), end)
-    for pattern in (_BOX_EN, _STREET_DE, _BLOCK_ZH):
+    for pattern in (_BOX_EN, _STREET_DE):
         for match in pattern.finditer(text):
             yield from _finding(text, *match.span())
-    for match in _STREET_ZH.finditer(text):
-        yield from _finding(text, _area_before(text, match.start()), match.end())
+    for pattern in (_STREET_ZH, _BLOCK_ZH):
+        for match in pattern.finditer(text):
+            yield from _finding(text, _area_before(text, match.start()), match.end())
 
 
 def _area_before(text: str, start: int) -> int:
