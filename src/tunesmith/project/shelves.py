@@ -7,6 +7,7 @@ from tunesmith.core.shelf import Shelf
 SHELVES = (
     Shelf("sources", "tunesmith.data.read"),
     Shelf("cleaners", "tunesmith.data.clean"),
+    Shelf("extractors", "tunesmith.data.extract"),
     Shelf("strategies", "tunesmith.tune.strategies"),
     Shelf("terms", "tunesmith.tune.terms"),
     Shelf("weightings", "tunesmith.tune.weightings"),
