@@ -18,6 +18,7 @@ from tunesmith.core.types import (
     Checkpoint,
     Corrections,
     Drop,
+    Evidence,
     Example,
     Expert,
     GateVerdict,
@@ -37,6 +38,7 @@ from tunesmith.core.types import (
     Target,
     Tokens,
     ToolCall,
+    Triple,
     Usage,
     example_id,
 )
@@ -50,6 +52,9 @@ TURNS = (
 )
 GATE = GateVerdict.of("G1", [Reason(code="c", message="m", verdict="unknown", evidence={"n": [1, None, 0.5]})])
 MEASURE = Measure(name="accuracy", model="expert", value=0.75, low=0.7, high=0.8, n=400, p=0.001)
+EVIDENCE = Evidence(sentence="Gout is no rash.", start=3, end=19, row="ex-1", turn=1, place="x.csv:3")
+THREE = {"subject": "Gout", "relation": "be", "object": "rash"}
+KEYS = {"subject_key": "gout", "relation_key": "be", "object_key": "rash"}
 NOUNS: list[Noun] = [
     *(CALL, *TURNS, GATE, GATE.reasons[0], MEASURE),
     Example(
@@ -120,6 +125,8 @@ NOUNS: list[Noun] = [
     Interaction(id="i-1", release="rel-1", request=TURNS[:1], answer=Answer(text="2"), at=1.5),
     Corrections(rows=1, causes={"wrong": 1}, reviewers=("ann",)),
     Usage(prompt_tokens=3, answer_tokens=1, seconds=0.5),
+    EVIDENCE,
+    Triple(**THREE, **KEYS, confidence=0.9, negated=True, evidence=EVIDENCE),
     Artifact(id="art-1", run="run-1", inputs=("a", "b")),
 ]
 KINDS = [

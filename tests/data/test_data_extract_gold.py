@@ -1,6 +1,6 @@
 """How right the extractors are, on sentences that were annotated before any rule was written.
 
-The floors are what was measured minus a small margin; the figures stand in docs/data.md. They change when a parser or
+The floors are what was measured minus a small margin; the figures stand in docs/knowledge.md. They change when a parser or
 its model changes, and then this file tells by how much.
 """
 

@@ -21,7 +21,7 @@ class Dependency:
     """Subject, relation, object by the grammar of every sentence, with negation and doubt noticed.
 
     English is parsed by spaCy, Chinese by jieba and UDPipe (extra `extract`; the Chinese model, 28 MB, is brought on
-    first use). Sentences in the other language are passed over. How right it is stands in docs/data.md.
+    first use). Sentences in the other language are passed over. How right it is stands in docs/knowledge.md.
 
     Args:
         language: `en` or `zh`.
