@@ -21,6 +21,8 @@ from bench._frame import Asked
 
 HERE = Path(__file__).parent
 DEFAULT_MODEL = "smollm2-135m-instruct"
+ONLY_BY_NAME = {"effects"}
+"""They take hours."""
 
 EXAMPLES = """\
 examples:
@@ -28,6 +30,7 @@ examples:
   ./dev bench peers --only trl --rows 400        ours and TRL's on all rows
   ./dev bench peers --device cuda --rows 400 --epochs 3
                                                  on a GPU in bfloat16, with model FLOP utilisation
+  ./dev bench effects --only credit              what methods do to accuracy and retention, 2 seeds
   ./dev bench floor layered --json figures.json  what the work could take, what layered tuning saves
 """
 
@@ -53,7 +56,8 @@ def main() -> None:
     try:
         asked = _asked(given)
         print(f"model {asked.model}, {asked.threads} threads, load {os.getloadavg()[0]:.1f}", flush=True)
-        figures = {name: _run(name, known[name], asked) for name in given.names or known}
+        usual = [name for name in known if name not in ONLY_BY_NAME]
+        figures = {name: _run(name, known[name], asked) for name in given.names or usual}
     except KeyboardInterrupt:
         sys.exit(130)
     if given.json:
@@ -68,7 +72,7 @@ def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
         epilog=f"benchmarks:\n{about}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all but effects by default")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="catalog name or model folder; %(default)s by default")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark, at least 2; each has its own default")
     parser.add_argument("--rows", type=_positive, help="training rows, at most 400; each benchmark has its own default")

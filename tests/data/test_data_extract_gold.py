@@ -1,7 +1,7 @@
 """How right the extractors are, on sentences that were annotated before any rule was written.
 
-The floors are what was measured minus a small margin; the figures stand in docs/knowledge.md. They change when a parser or
-its model changes, and then this file tells by how much.
+The floors are what was measured minus a small margin; the figures stand in docs/knowledge.md. They change when a
+parser or its model changes, and then this file tells by how much.
 """
 
 from __future__ import annotations

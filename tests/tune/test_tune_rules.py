@@ -50,6 +50,12 @@ def test_larger_models_learn_slower_and_more_rows_need_fewer_passes() -> None:
     assert passes == sorted(passes, reverse=True) and len(set(passes)) == 3
 
 
+def test_ranks_that_move_start_from_three_small_factors_and_learn_at_five_times_the_rate() -> None:
+    for size in (10**8, 7 * 10**9, 70 * 10**9):
+        plain, moving = (filled(parameters=size, strategy={"use": use})[0] for use in ("lora", "adaptive"))
+        assert float(moving.learning_rate) == pytest.approx(5 * float(plain.learning_rate))
+
+
 def test_what_the_user_wrote_stays() -> None:
     spec, choices = filled(learning_rate=0.5, strategy={"use": "lora", "rank": 3})
     assert spec.learning_rate == 0.5 and spec.strategy.settings["rank"] == 3

@@ -51,13 +51,15 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
 def outside(spec: DataSpec, root: Path) -> dict[str, str]:
     """Path as written in the project file -> SHA-256, for every source file; for a query, of what it gives.
 
+    What else decides beside the settings stands there too: a fingerprint of the secret that stand-ins are made with.
+
     Raises:
-        UserError: a source cannot be built, or its file is missing.
+        UserError: a source cannot be built, or its file is missing; a secret is wanted and there is none.
     """
     found: dict[str, str] = {}
     for i, use in enumerate(spec.sources):
         found |= _digests(use, root, f"data.sources[{i}]")
-    return found
+    return found | _secrets(spec)
 
 
 def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
@@ -74,6 +76,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     tell = context.events.tell
     digests = [_digests(use, context.root, "") for use in spec.sources]
     key = {"version": VERSION, "spec": spec, "labels": profile.labels, "seed": context.seed, "digests": digests}
+    key |= {"secrets": _secrets(spec)}
     folder = context.scratch / content_id("line", key)
     job = Job(spec, context.root, profile.labels, folder)
     intake = take_in(job, context.executor, events=context.events, stage=NAME)
@@ -165,6 +168,13 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
         return {shown: digest_file(files[0])}
     folder = os.path.commonpath([f.parent for f in files]) if files else ""
     return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
+
+
+def _secrets(spec: DataSpec) -> dict[str, str]:
+    cleaners: list[Any] = [CLEANERS.build(use, where=f"data.clean[{i}]") for i, use in enumerate(spec.clean)]
+    return {
+        name: mark for cleaner in cleaners if hasattr(cleaner, "outside") for name, mark in cleaner.outside().items()
+    }
 
 
 def _told(splits: dict[str, int]) -> str:
