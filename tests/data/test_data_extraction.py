@@ -14,10 +14,12 @@ from tunesmith.core.errors import UserError
 from tunesmith.core.events import Events
 from tunesmith.core.protocols import Context
 from tunesmith.core.spec import Use
-from tunesmith.core.types import Example, Message
+from tunesmith.core.types import Example, Message, Profile
+from tunesmith.data import stage
 from tunesmith.data.knowledge.extraction import extracted
 from tunesmith.data.knowledge.spec import Facts
 from tunesmith.data.knowledge.store import read_parquet
+from tunesmith.data.spec import DataSpec
 
 USES = [Use.model_validate({"use": "patterns", "domain": "medical", "language": language}) for language in ("en", "zh")]
 
@@ -102,3 +104,25 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         opened(uses, tmp_path)
     assert [problem.code for problem in error.value.problems] == ["unknown-component", "unknown-domain"]
+
+
+def test_the_stage_writes_the_graph_of_its_training_rows(tmp_path: Path) -> None:
+    """Two rows, one of them held out: the graph has the fact of the training row alone."""
+    lines = [("Fever suggests influenza.", "train"), ("Rash suggests measles.", "test")]
+    for text, split in lines:
+        (tmp_path / f"{split}.jsonl").write_text(json.dumps({"text": text, "label": "yes"}) + "\n", encoding="utf-8")
+    table = {"use": "table", "template": "{text}", "answer": "label"}
+    sources = [{**table, "path": f"{split}.jsonl", "split": split} for _, split in lines]
+    spec = DataSpec.model_validate({"sources": sources, "extract": [{"use": "patterns", "domain": "medical"}]})
+    assert stage.check(spec, tmp_path) == []
+    out = tmp_path / "out"
+    out.mkdir()
+    nothing: Any = None
+    context = Context(root=tmp_path, out=out, scratch=tmp_path, events=Events(), seed=3, run="run-1", open=nothing)
+    stage.run(spec, profile=Profile(problem="p", task="classification", labels=("yes", "no")), context=context)
+    told = json.loads((out / "datasheet.json").read_text(encoding="utf-8"))["facts"]
+    assert (told["rows_read"], told["facts"]) == (1, 1)
+    assert {triple.object for triple in read_parquet(out / "graph.parquet").triples()} == {"influenza"}
+    wrong = DataSpec.model_validate({"sources": sources, "extract": [{"use": "pattern"}]})
+    (problem,) = stage.check(wrong, tmp_path)
+    assert problem.path == "data.extract[0]" and "patterns" in problem.hint + problem.message

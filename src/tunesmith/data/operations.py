@@ -18,6 +18,7 @@ READ = "read"
 SOURCES = Shelf("sources", "tunesmith.data.read")
 CLEANERS = Shelf("cleaners", "tunesmith.data.clean")
 FILTERS = Shelf("filters", "tunesmith.data.filter")
+EXTRACTORS = Shelf("extractors", "tunesmith.data.extract")
 
 
 class Operation(Protocol):

@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeInt
 
 from tunesmith.core.spec import Section, Use
 from tunesmith.core.types import Split
+from tunesmith.data.knowledge.spec import Links
 
 
 class Duplicates(Section):
@@ -71,6 +72,10 @@ class DataSpec(Section):
         (),
         description="which rows go on after cleaning: filters of single rows first, then those that look at all rows",
     )
+    extract: tuple[Use, ...] = Field(
+        (), description="what is read out of the training rows into a graph of facts, which is kept beside the snapshot"
+    )
+    facts: Links = Field(Links(), description="how those facts are linked")
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
     at_most_rows: dict[Split, NonNegativeInt] = Field(

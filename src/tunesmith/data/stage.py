@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.examples import iterate_examples
 from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
 from tunesmith.core.spec import Use
@@ -20,7 +21,8 @@ from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
 from tunesmith.data.leak import leakage, placed, shown_rows
 from tunesmith.data.line import Line, checked, index_rows
-from tunesmith.data.operations import corpus_filters
+from tunesmith.data.operations import EXTRACTORS, corpus_filters
+from tunesmith.data.read._files import locate
 from tunesmith.data.read._tree import plain_name
 from tunesmith.data.shards import Job
 from tunesmith.data.snapshot import datasheet, write_datasheet
@@ -43,6 +45,8 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         problems += CLEANERS.problems(use, where=f"data.clean[{i}]")
     for i, use in enumerate(spec.filter):
         problems += FILTERS.problems(use, where=f"data.filter[{i}]")
+    for i, use in enumerate(spec.extract):
+        problems += EXTRACTORS.problems(use, where=f"data.extract[{i}]")
     for i, use in enumerate(spec.sources):
         problems += _source_problems(use, root, f"data.sources[{i}]")
     return problems
@@ -59,6 +63,8 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for i, use in enumerate(spec.sources):
         found |= _digests(use, root, f"data.sources[{i}]")
+    if spec.facts.synonyms:
+        found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
     return found | _secrets(spec)
 
 
@@ -66,9 +72,9 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     """Read, clean, filter, merge copies, split, cap, check for leaks, write, judge.
 
     Writes `examples.parquet`, `drops.jsonl`, `datasheet.json`, `datasheet.md` and, where a filter set rows aside,
-    `aside.parquet` into `context.out`; the verdict of G1 stands in the snapshot. A leak between splits that came
-    ready-made is told, not repaired. Shards are prepared by `context.executor` and kept in `context.scratch`, so a run
-    that was killed goes on where it was.
+    `aside.parquet` into `context.out`, and with `extract` the graph of facts; the verdict of G1 stands in the snapshot.
+    A leak between splits that came ready-made is told, not repaired. Shards are prepared by `context.executor` and kept
+    in `context.scratch`, so a run that was killed goes on where it was.
 
     Raises:
         UserError: see `intake.take_in`.
@@ -100,7 +106,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
-    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index)})
+    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index), **_facts(spec, context)})
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
 
@@ -168,6 +174,18 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
         return {shown: digest_file(files[0])}
     folder = os.path.commonpath([f.parent for f in files]) if files else ""
     return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
+
+
+def _facts(spec: DataSpec, context: Context) -> dict[str, Any]:
+    """What extractors found in the training rows, for the datasheet; the graph is written beside it."""
+    if not spec.extract:
+        return {}
+    from tunesmith.data.knowledge.extraction import extracted
+    from tunesmith.data.knowledge.spec import Facts
+
+    examples = iterate_examples(context.out / "examples.parquet", "train")
+    found = extracted(examples, spec.extract, Facts(**spec.facts.model_dump()), context=context)
+    return {"facts": found.told}
 
 
 def _secrets(spec: DataSpec) -> dict[str, str]:

@@ -9,6 +9,7 @@ SHELVES = (
     Shelf("formats", "tunesmith.data.formats"),
     Shelf("cleaners", "tunesmith.data.clean"),
     Shelf("filters", "tunesmith.data.filter"),
+    Shelf("extractors", "tunesmith.data.extract"),
     Shelf("executors", "tunesmith.project.executors"),
     Shelf("strategies", "tunesmith.tune.strategies"),
     Shelf("terms", "tunesmith.tune.terms"),

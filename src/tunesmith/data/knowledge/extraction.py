@@ -10,7 +10,6 @@ from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Context, Extractor
-from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Example, Triple
 from tunesmith.data.knowledge.draw import write_picture
@@ -19,9 +18,9 @@ from tunesmith.data.knowledge.linking import Synonyms, read_synonyms
 from tunesmith.data.knowledge.phrasing import phrasings
 from tunesmith.data.knowledge.spec import Facts
 from tunesmith.data.knowledge.store import write_graphml, write_parquet
+from tunesmith.data.operations import EXTRACTORS
 from tunesmith.data.read._files import locate
 
-EXTRACTORS = Shelf("extractors", "tunesmith.data.extract")
 _STAGE = "data"
 _SHOWN_CONFLICTS = 20
 

@@ -7,8 +7,8 @@ from pydantic import Field
 from tunesmith.core.spec import Section
 
 
-class Facts(Section):
-    """How triples are linked into a graph, and the rows that are made from it."""
+class Links(Section):
+    """How triples are linked into a graph."""
 
     synonyms: str = Field(
         "", description="table that says which names mean the same: an OBO file, or CSV or TSV with name and synonym"
@@ -16,6 +16,11 @@ class Facts(Section):
     functional: tuple[str, ...] = Field(
         (), description="relations with one object for each subject; several objects are counted as conflicts"
     )
+
+
+class Facts(Links):
+    """How triples are linked into a graph, and the rows that are made from it."""
+
     rows_per_fact: int = Field(
         0,
         ge=0,
