@@ -193,6 +193,26 @@ class Here:
         return map(function, shards)
 
 
+class Maker(Protocol):
+    """Makes new training rows out of training rows: other wordings, wrong answers, more turns, questions on a text."""
+
+    def make(self, rows: Iterable[Example], context: Context) -> Iterator[Example | Drop]:
+        """New rows, each made by `child`, and a drop for each one that was made but does not hold.
+
+        Held-out rows are never seen. What is made is checked afterwards: copies, and what stands in held-out rows or
+        comes near to it, are dropped and counted. The same rows and context give the same new rows; what a model said
+        is kept in `context.scratch`, so that a run that was killed does not ask again.
+
+        Args:
+            rows: the training rows, in order; read from disk anew each time they are gone through.
+            context: `root`, `seed`, `events` and `scratch` may be used.
+
+        Raises:
+            UserError: a library, a model or a file of the project is missing or cannot be used.
+        """
+        ...
+
+
 def _no_scorer(*_: Any) -> Scorer:
     raise LookupError("this context was made without scorers")
 
