@@ -29,14 +29,16 @@ _OVERLAP = 0.4
 CHINESE = 0.3
 """Share of Chinese letters from which a text counts as Chinese."""
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-_NUMBER_WORDS = {
-    word: str(value)
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90",
-     "hundred": "100", "thousand": "1000", "million": "1000000", "half": "1/2", "twice": "2x"}  # fmt: skip
+_FIRST_NUMBERS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+NUMBER_WORDS = {
+    **{word: str(value) for value, word in enumerate(_FIRST_NUMBERS.split(" "))},
+    **{"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"},
+    **{"hundred": "100", "thousand": "1000", "million": "1000000", "half": "1/2", "twice": "2x"},
+}
+"""English word -> the number that it says."""
 _LOOSE = frozenset({"0", "1"})
 """`one` and `zero` come and go with idiom (`one of`, `a`), so they do not count as words; as digits they do."""
 _NOT = re.compile(r"\b(?:not|no|never|none|neither|nor|without|cannot|nobody|nothing|unless)\b|n['’]t\b", re.IGNORECASE)
@@ -168,7 +170,7 @@ def _question(example: Example) -> str:
 
 def _numbers(text: str) -> Counter[str]:
     digits = Counter(_NUMBER.findall(text))
-    words = (_NUMBER_WORDS.get(word) for word in re.findall(r"[a-z]+", text.casefold()))
+    words = (NUMBER_WORDS.get(word) for word in re.findall(r"[a-z]+", text.casefold()))
     return digits + Counter(word for word in words if word is not None and word not in _LOOSE)
 
 

@@ -1,9 +1,9 @@
 """Which Chinese words of a text could be another word: two dictionaries must agree.
 
-Cilin's sets are loose (肿胀 beside 腹胀, 咯血 beside 吐血), so a pair must also share an English translation in CC-CEDICT,
-and stand in the same class in jieba's dictionary. Sources: Mei Jiaju et al., 同义词词林, 1983, in the extended edition of
-the Harbin Institute of Technology; CC-CEDICT (MDBG), edition of 2023-11-07. Cilin's sets marked `=` are synonyms; those
-marked `#` (related) and `@` (alone) are not read.
+Cilin's sets are loose (肿胀 beside 腹胀, 咯血 beside 吐血), so a pair must also share an English translation in
+CC-CEDICT, and stand in the same class in jieba's dictionary. Cilin's sets marked `=` are synonyms; those marked `#`
+(related) and `@` (alone) are not read. Sources: Mei Jiaju et al., 同义词词林, 1983, in the extended edition of the
+Harbin Institute of Technology; CC-CEDICT (MDBG), edition of 2023-11-07.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ def _may_change(words: list[str], number: int, known: Mapping[str, str]) -> bool
 
 def _belongs(word: str, known: Mapping[str, str]) -> bool:
     """Whether a noun beside this word may be part of one term with it."""
-    return word.isascii() and word.isalnum() or (bool(HAN.match(word)) and known.get(word, "n")[0] in _NOUN_LIKE)
+    if word.isascii():
+        return word.isalnum()
+    return bool(HAN.match(word)) and known.get(word, "n")[0] in _NOUN_LIKE
 
 
 def _sets(node: Mapping[str, Any]) -> Iterator[tuple[list[str], bool]]:

@@ -11,12 +11,19 @@ from tunesmith.data.augment._wordnet import CLASSES, Forms, Thesaurus, forms, th
 from tunesmith.data.extract._text import Sentence, sentences
 from tunesmith.data.filter.toxic import toxic_words
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 Parse = Callable[[str], Sequence[Sentence]]
 
 _LEFT = frozenset(
-    "be have do make get take give go come put set keep let seem become say tell know think see look want need use work "
-    "try can may will shall must should would could might one thing way lot kind sort time day year people man woman "
-    "child patient case control group trial dose study drug symptom disease first second third fourth fifth".split()
+    _words(
+        "be have do make get take give go come put set keep let seem become say tell know think see look want need use "
+        "work try can may will shall must should would could might one thing way lot kind sort time day year people "
+        "man woman child patient case control group trial dose study drug symptom disease first second third fourth"
+    )
 )
 """Words that stay and that never come in: too common to have one meaning, numbers, or what a text is about."""
 _VOWEL = re.compile(r"(?!(?:uni|use|usu|eu|one|once))[aeiou]|hour|honest|honou?r|heir", re.IGNORECASE)
@@ -26,7 +33,7 @@ _PARTS = frozenset({"prt", "compound"})
 
 @cache
 def parser() -> Parse:
-    """spaCy's parser, see `extract._spacy.parser`; MissingLibrary where it is not installed."""
+    """The parser of spaCy, see `extract._spacy.parser`; MissingLibrary where it is not installed."""
     from tunesmith.data.extract import _spacy
 
     return _spacy.parser()
@@ -36,8 +43,8 @@ def swaps(text: str) -> list[Swap]:
     """Every word of `text` that has synonyms in its place, in order.
 
     Names (words that are tagged so, or begin with a capital inside a sentence), parts of compounds, of hyphenated words
-    and of phrasal verbs are left out, and so are words with several meanings, see `_wordnet.read_senses`. A synonym
-    stands in the same form; after `a` and `an` it begins with the same kind of sound.
+    and of phrasal verbs, adjectives before their noun, and words with several meanings (`_wordnet.read_senses`) are left
+    out. A synonym stands in the same form; after `a` and `an` it begins with the same kind of sound.
 
     Raises:
         UserError: spaCy, its model, WordNet or the table of forms is missing.
@@ -70,7 +77,8 @@ def _may_change(text: str, sentence: Sentence, number: int, at: int) -> bool:
     if set(around) & _JOINED or not (token.text.islower() or (number == 0 and token.text[1:].islower())):
         return False
     below = {sentence.tokens[i].dep for i in sentence.children[number]}
-    return token.dep not in _PARTS and not (below & _PARTS)
+    described = token.pos == "ADJ" and token.dep == "amod"  # `total anomalous drainage`, `mixed models`: often a term
+    return not described and token.dep not in _PARTS and not (below & _PARTS)
 
 
 def _others(sentence: Sentence, number: int, words: Thesaurus, bent: Forms) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tunesmith.core.types import Example
 
@@ -28,6 +29,7 @@ _PAIR_SHARE, _PAIR_ROWS = 0.5, 20
 _RECORD_SHARE = 0.3
 _TEMPLATE_ROWS = 1000
 _MOST_LABELS = 20
+_READ = 20_000
 
 
 def guarded(text: str) -> list[Span]:
@@ -134,5 +136,6 @@ def closed_set(answers: Counter[str]) -> tuple[str, ...]:
 
 
 def _pairs(row: Example) -> list[str]:
-    words = [w for turn in row.messages if turn.role == "user" for w in _WORD.findall(turn.content[:20_000].casefold())]
-    return [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
+    asked = " ".join(turn.content[:_READ] for turn in row.messages if turn.role == "user")
+    words = _WORD.findall(asked.casefold())
+    return [f"{one} {two}" for one, two in pairwise(words)]

@@ -45,7 +45,7 @@ _SHELVES = {"1": "noun", "2": "verb", "3": "adj", "4": "adv", "5": "adj"}
 _MEANT = 0.75
 """Share of a word's tagged uses that its first sense must have for the word to be taken in that sense."""
 _SEEN = 3
-_COMMON = 0.2
+_COMMON = 1 / 3
 """Uses that a synonym must have: so many, and this share of those of the most frequent word of its set."""
 
 
