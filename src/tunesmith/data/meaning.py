@@ -116,9 +116,9 @@ def facts_lost(parent: Example, new: Example, labels: Sequence[str] = ()) -> str
     if (new.reference, new.target) != (parent.reference, parent.target):
         return "the answer is another one"
     before, after = _question(parent), _question(new)
-    if gone := _numbers(before) - _numbers(after):
+    if gone := numbers(before) - numbers(after):
         return f"numbers lost: {_listed(gone)}"
-    if more := _numbers(after) - _numbers(before):
+    if more := numbers(after) - numbers(before):
         return f"numbers that were not there: {_listed(more)}"
     if denials(before) != denials(after):
         return f"{denials(before)} denials before, {denials(after)} now"
@@ -168,7 +168,8 @@ def _question(example: Example) -> str:
     return "\n".join(m.content for m in example.messages if m.role == "user")
 
 
-def _numbers(text: str) -> Counter[str]:
+def numbers(text: str) -> Counter[str]:
+    """The numbers of a text, as they are written, and small English number words as the digits they stand for."""
     digits = Counter(_NUMBER.findall(text))
     words = (NUMBER_WORDS.get(word) for word in re.findall(r"[a-z]+", text.casefold()))
     return digits + Counter(word for word in words if word is not None and word not in _LOOSE)

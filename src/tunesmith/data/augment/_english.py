@@ -43,8 +43,8 @@ def swaps(text: str) -> list[Swap]:
     """Every word of `text` that has synonyms in its place, in order.
 
     Names (words that are tagged so, or begin with a capital inside a sentence), parts of compounds, of hyphenated words
-    and of phrasal verbs, adjectives before their noun, and words with several meanings (`_wordnet.read_senses`) are left
-    out. A synonym stands in the same form; after `a` and `an` it begins with the same kind of sound.
+    and of phrasal verbs, adjectives before their noun, and words with several meanings (`_wordnet.read_senses`) stay. A
+    synonym stands in the same form; after `a` and `an` it begins with the same kind of sound.
 
     Raises:
         UserError: spaCy, its model, WordNet or the table of forms is missing.

@@ -129,7 +129,7 @@ class Corpus:
 
 
 def closed_set(answers: Counter[str]) -> tuple[str, ...]:
-    """The answers as labels: at most 20 different ones of at most 40 characters, at least five times each on average."""
+    """The answers as labels: at most 20 different ones of at most 40 characters, on average at least five times."""
     if len(answers) < 2 or len(answers) > _MOST_LABELS or answers.total() < 5 * len(answers):
         return ()
     return () if any(not a.strip() or len(a) > 40 for a in answers) else tuple(sorted(answers))

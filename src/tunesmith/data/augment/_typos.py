@@ -16,7 +16,7 @@ from tunesmith.data.meaning import NUMBER_WORDS, denials
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _WORD = re.compile(r"(?<![\w'’-])[a-z]{4,}(?![\w'’-])")
 _NUMBERS = frozenset(NUMBER_WORDS)
-_NOT_TOUCHED = re.compile("[零一二三四五六七八九十百千万亿两半第]")
+_NOT_TOUCHED = re.compile("[不没無无未非勿莫否别零一二三四五六七八九十百千万亿两半第]")
 _COMMON = 3000
 
 
