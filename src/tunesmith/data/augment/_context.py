@@ -12,6 +12,8 @@ from tunesmith.data.meaning import CHINESE
 _LEAST, _LEAST_CHINESE = 200, 60
 _LABEL = re.compile(r"[^\W\d][^:：\n.。?？]{0,40}[:：][ \t]*\Z")
 _WORD = re.compile(r"[^\W\d_]{5,}")
+_ASKS = re.compile(r"[?？](?=\s|$|[^\W\d_A-Za-z])")
+_NOT_NOUNS = re.compile(r"(?:ed|ing|ly|ive|ous|ble|al|ic|ary|ant|ent|er|less|ful)$")
 _NOT_TERMS = frozenset(
     [
         *(
@@ -115,6 +117,8 @@ def taken_apart(text: str) -> Asked | None:
         lead = _stripped(text, end, len(text))
     else:
         return None
+    if _ASKS.search(text[slice(*lead)]):
+        return None  # the text asks something itself, which the question may need
     least = _LEAST_CHINESE if han_share(text) >= CHINESE else _LEAST
     return Asked(text, lead, (start, end)) if lead[1] - lead[0] >= least else None
 
@@ -127,6 +131,11 @@ def terms(question: str) -> list[str]:
     else:
         words = [w.casefold() for w in _WORD.findall(question) if w.casefold() not in _NOT_TERMS]
     return sorted(dict.fromkeys(words), key=lambda word: (-len(word), word))
+
+
+def things(question: str) -> list[str]:
+    """The `terms` that can stand after `about`: Chinese ones, and English ones that do not end like other classes."""
+    return [term for term in terms(question) if not _NOT_NOUNS.search(term)]
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

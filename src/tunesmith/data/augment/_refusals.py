@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from tunesmith.core.types import Example, Message
-from tunesmith.data.augment._context import Asked, taken_apart, terms
+from tunesmith.data.augment._context import Asked, taken_apart, terms, things
 from tunesmith.data.children import child
 from tunesmith.data.chinese import HAN
 
@@ -50,9 +50,10 @@ class Refusals:
         words, group = terms(found.question), row.group or row.id
         for other_group, text in dice.sample(self.texts, min(_TRIES, len(self.texts))):
             absent = [word for word in words if word not in text.casefold()]
+            named = [word for word in things(found.question) if word in absent]
             same = bool(HAN.search(text)) == bool(HAN.search(found.question))
-            if other_group != group and same and absent and 3 * len(absent) >= 2 * len(words):
-                return _child(row, found, text, (absent[:2], dice))
+            if other_group != group and same and named and 3 * len(absent) >= 2 * len(words):
+                return _child(row, found, text, (named[:2], dice))
         return None
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunesmith.core.types import Example
 from tunesmith.data.augment._context import terms
+from tunesmith.data.augment._wording import asked as last_question
 from tunesmith.data.chinese import HAN
 from tunesmith.data.meaning import overlap
 from tunesmith.data.similarity import normalised
@@ -44,42 +46,67 @@ def other_number(answer: str, dice: random.Random) -> str:
     return answer[: match.start()] + _other(match[0], dice) + answer[match.end() :]
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A row's answer, with what says whether it could stand elsewhere."""
+
+    group: str
+    topic: frozenset[str]
+    form: str
+    answer: str
+
+    @staticmethod
+    def of(row: Example) -> _Candidate:
+        """What is to be known of a row."""
+        asked = "\n".join(turn.content[-400:] for turn in row.messages if turn.role == "user").rstrip()
+        sentence = asked[slice(*last_question(asked))]
+        form = sentence[-4:] if HAN.search(sentence) else sentence.partition(" ")[0].casefold()
+        return _Candidate(row.group or row.id, frozenset(terms(asked)), form, row.reference)
+
+
 @dataclass
 class Pool:
-    """Answers of rows to draw wrong ones from: the first 5,000 that are long enough to be answers.
+    """Answers of rows to draw wrong ones from: those of the first 5,000 rows that have one."""
 
-    Fields:
-        rows: (group, words of the question, answer).
-    """
-
-    rows: list[tuple[str, frozenset[str], str]] = field(default_factory=list)
+    _rows: list[_Candidate] = field(default_factory=list)
+    _by_term: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, row: Example) -> None:
         """One more."""
-        if len(self.rows) < _POOL and row.reference.strip():
-            self.rows.append((row.group or row.id, _topic(row), row.reference))
+        if len(self._rows) < _POOL and row.reference.strip():
+            candidate = _Candidate.of(row)
+            for term in candidate.topic:
+                self._by_term[term].append(len(self._rows))
+            self._rows.append(candidate)
 
     def other_answer(self, row: Example, dice: random.Random) -> str:
-        """An answer to another question of nearly the same topic: of another group, similar length, other words.
+        """An answer to another question of nearly the same topic; empty where none fits.
 
-        At most 30 are tried. Answers that share half of their character pairs with the right one could be right too,
-        and so could those to nearly the same question; of the rest the one whose question has most words in common.
+        At most 60 are tried, half of them of questions that share a word. It is of another group and of half to double
+        the length; one that shares half of its character pairs with the right one could be right too, and so could one
+        to nearly the same question. Of the rest the one whose question is most alike in words and form.
         """
-        group, topic, right = row.group or row.id, _topic(row), row.reference
-        best, most = "", -1
-        for other_group, other_topic, answer in dice.sample(self.rows, min(_TRIES, len(self.rows))):
-            common = len(topic & other_topic)
-            same_question = 2 * common > len(topic | other_topic) > 0
-            fits = 0.5 <= (1 + len(answer)) / (1 + len(right)) <= 2 and bool(HAN.search(answer)) == bool(
-                HAN.search(right)
-            )
-            if other_group != group and fits and not same_question and common > most and overlap(right, answer) < 0.5:
-                best, most = answer, common
-        return best if normalised(best) != normalised(right) else ""
+        own = _Candidate.of(row)
+        near = sorted({i for term in own.topic for i in self._by_term.get(term, ())})
+        tried = [
+            *dice.sample(near, min(_TRIES, len(near))),
+            *dice.sample(range(len(self._rows)), min(_TRIES, len(self._rows))),
+        ]
+        fitting = [other for i in tried if _fits(other := self._rows[i], own)]
+        return max(fitting, key=lambda other: _alike(other, own)).answer if fitting else ""
 
 
-def _topic(row: Example) -> frozenset[str]:
-    return frozenset(terms("\n".join(turn.content[-400:] for turn in row.messages if turn.role == "user")))
+def _fits(other: _Candidate, own: _Candidate) -> bool:
+    common, all_words = len(own.topic & other.topic), len(own.topic | other.topic)
+    same_language = bool(HAN.search(other.answer)) == bool(HAN.search(own.answer))
+    long_enough = 0.5 <= (1 + len(other.answer)) / (1 + len(own.answer)) <= 2
+    if other.group == own.group or not same_language or not long_enough or 2 * common > all_words > 0:
+        return False
+    return normalised(other.answer) != normalised(own.answer) and overlap(own.answer, other.answer) < 0.5
+
+
+def _alike(other: _Candidate, own: _Candidate) -> tuple[int, int]:
+    return len(own.topic & other.topic) + (other.form == own.form), -abs(len(other.answer) - len(own.answer))
 
 
 def _other(number: str, dice: random.Random) -> str:

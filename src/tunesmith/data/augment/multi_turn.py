@@ -23,6 +23,7 @@ Kind = Literal["follow_up", "clarification"]
 _NAME = "multi_turn"
 _TOPICS = 10_000
 _COMMON = 0.05
+_SHORTEST = 3
 _OPENERS = {
     "en": ("", "", "Thank you. ", "One more question: ", "Thanks, that helps. "),
     "zh": ("", "", "谢谢。", "还有一个问题：", "再请教一下："),
@@ -39,9 +40,9 @@ class MultiTurn:
     """Joins single questions of one group or topic to a conversation, or lets the answerer ask for the text first.
 
     `follow_up`: up to `turns` rows of one group, or of one topic where rows have no group, one after the other; the
-    last one is the parent, whose answer is the target. The topic of a row is the rarest word of its question that other
-    rows have too. `clarification`: the question comes without its text, the answerer asks for it, the text comes, the
-    parent's answer follows. The attribute `conversation` names the kind.
+    last one is the parent, whose answer is the target. The topic of a row is the longest word of its question that a
+    few other rows have too. `clarification`: the question comes without its text, the answerer asks for it, the text
+    comes, the parent's answer follows. The attribute `conversation` names the kind.
 
     Args:
         share: share of the rows that get a conversation.
@@ -103,7 +104,7 @@ class MultiTurn:
 
 
 class _Topics:
-    """What rows are about: their group, or the rarest word of the question that at least two rows have."""
+    """What rows are about: their group, or the longest word of the question that a few rows have."""
 
     def __init__(self, rows: Iterable[Example]) -> None:
         self._words: Counter[str] = Counter()
@@ -118,8 +119,8 @@ class _Topics:
         if row.group:
             return f"group {row.group}"
         most = max(2, _COMMON * self._rows)
-        shared = [word for word in _terms(row) if 2 <= self._words[word] <= most]
-        return min(shared, key=lambda word: (self._words[word], -len(word), word), default="")
+        shared = [word for word in _terms(row) if len(word) >= _SHORTEST and 2 <= self._words[word] <= most]
+        return shared[0] if shared else ""
 
 
 def _terms(row: Example) -> list[str]:
