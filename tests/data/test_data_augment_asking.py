@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -92,7 +92,7 @@ def test_slips_spare_numbers_denials_quotations_and_words_of_the_answer() -> Non
 def test_chinese_slips_sound_the_same_and_make_no_other_word() -> None:
     pypinyin = pytest.importorskip("pypinyin")
     text = "一名患者经常头痛，不知道应该如何治疗。"
-    for said in every(lambda dice: mistyped(text, dice, rate=0.2, kept={"治疗"})):
+    for said in every(lambda dice: mistyped(text, dice, rate=0.01, kept={"治疗"})):
         changed = [(a, b) for a, b in zip(text, said, strict=True) if a != b]
         assert len(changed) == 1 and "治疗" in said and "不" in said
         assert pypinyin.lazy_pinyin(changed[0][0]) == pypinyin.lazy_pinyin(changed[0][1])
@@ -163,7 +163,7 @@ def test_what_was_answered_is_not_asked_again_even_after_a_torn_line(tmp_path: P
 class _Endpoint(BaseHTTPRequestHandler):
     """Answers a chat completion with the user's text and the system's last word."""
 
-    seen: list[Any] = []
+    seen: ClassVar[list[Any]] = []
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -172,8 +172,8 @@ class _Endpoint(BaseHTTPRequestHandler):
         text = (
             f"[{text}]" if "French" in body["messages"][0]["content"] else text.strip("[]").replace("doctor", "medic")
         )
-        answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m",
-                  "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}  # fmt: skip
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+        answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
         data = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

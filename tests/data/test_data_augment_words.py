@@ -75,11 +75,17 @@ def test_english_words_that_could_be_others(text: str, found: dict[str, tuple[st
 
 def test_chinese_words_need_both_dictionaries_and_the_same_class(tmp_path: Path) -> None:
     """肿胀 and 腹胀 share a set of Cilin but no translation; 患者 and 病人 share both; # is no set of synonyms."""
-    tree = {"A": {"tag": "x", "sub": {"01=": ["患者", "病人", "人"], "02=": ["肿胀", "腹胀"], "03#": ["治疗", "检查"]}}}
+    sets = {"01=": ["患者", "病人", "人"], "02=": ["肿胀", "腹胀"], "03#": ["治疗", "检查"]}
+    tree = {"A": {"tag": "x", "sub": sets}}
     file = tmp_path / "tree.json"
     file.write_text(json.dumps(tree), encoding="utf-8")
-    lines = ["# note", "患者 患者 [huan4 zhe3] /patient/sufferer/", "病人 病人 [bing4 ren2] /sick person; a patient/",
-             "腫脹 肿胀 [zhong3 zhang4] /to swell (of a limb)/", "腹脹 腹胀 [fu4 zhang4] /bloating/CL:個|个[ge4]/"]  # fmt: skip
+    lines = [
+        "# note",
+        "患者 患者 [huan4 zhe3] /patient/sufferer/",
+        "病人 病人 [bing4 ren2] /sick person; a patient/",
+        "腫脹 肿胀 [zhong3 zhang4] /to swell (of a limb)/",
+        "腹脹 腹胀 [fu4 zhang4] /bloating/CL:個|个[ge4]/",
+    ]
     glosses = tmp_path / "glosses.gz"
     glosses.write_bytes(gzip.compress("\n".join(lines).encode()))
     near, told = _chinese.read_tree(file), _chinese.read_glosses(glosses)
