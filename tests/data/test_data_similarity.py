@@ -94,7 +94,7 @@ def test_blocks_and_buckets_on_disk_find_the_same_pairs(texts: list[str], thresh
     """Texts in two blocks, compared in hundreds of buckets of one head each, against all of them at once in memory."""
     blocks = Grams([grams_of(texts[:cut]), grams_of(texts[cut:])])
     every = np.ones(len(texts), dtype=bool)
-    found = near(blocks, threshold, among=every, counted=every, general=~every, bucket_heads=1)
+    found = near(blocks, threshold, among=every, counted=every, general=~every, held=1)
     assert list(zip(*(part.tolist() for part in found), strict=True)) == list(near_pairs(texts, threshold))
 
 
