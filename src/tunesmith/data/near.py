@@ -29,6 +29,8 @@ from numpy.typing import NDArray
 from tunesmith.data.grams import Grams, Hashes, Rows
 from tunesmith.data.signatures import Counts, Mask, Plan, Signatures, signatures
 
+__all__ = ["Mask", "Pairs", "near"]
+
 _BOILERPLATE_SHARE, _BOILERPLATE_ROWS = 0.5, 100
 _HELD, _BUCKETS = 4_000_000, 64
 _NEXT, _AT_EASE = 16, 1_000_000
