@@ -1,9 +1,9 @@
 """What methods do on real tasks: each arm is a whole project, run, judged by its gates, and compared.
 
 An arm changes some settings of the sections it names (`effects.json`) and nothing else, so that base and held-out rows
-are the same for all arms of a seed. Seeds change the split, the order and the adapter. Everything is kept in `.bench/effects`: what
-was run once is read again, so arms can be run one by one and told together. The medical task needs short general rows,
-made from the alpaca rows of `../shared/data/formats`.
+are the same for all arms of a seed. Seeds change the split, the order and the adapter. Everything is kept in
+`.bench/effects`: what was run once is read again, so arms can be run one by one and told together. The medical task
+needs short general rows, made from the alpaca rows of `../shared/data/formats`.
 """
 
 from __future__ import annotations
