@@ -219,7 +219,7 @@ def _candidates(heads: Any, sizes: NDArray[np.int32], threshold: float) -> Itera
     first = heads["first"]
     indexed = csr_matrix((np.ones(int(first.sum()), np.int32), (column[first], row[first])), shape=shape[::-1])
     shared = np.asarray(probed @ np.diff(indexed.indptr)).ravel()
-    for start, end in _stretches(shared, _CHUNK_PRODUCTS):
+    for start, end in stretches(shared, _CHUNK_PRODUCTS):
         met = (probed[start:end] @ indexed).tocsr()
         large = texts[np.repeat(np.arange(start, end), np.diff(met.indptr))]
         small = texts[met.indices]
@@ -242,7 +242,7 @@ def _verified(
     found: list[Pairs] = []
     order = np.lexsort((right, left))
     left, right = left[order], right[order]
-    for start, end in _stretches(sizes[left].astype(np.int64) + sizes[right], _CHUNK_GRAMS):
+    for start, end in stretches(sizes[left].astype(np.int64) + sizes[right], _CHUNK_GRAMS):
         one, other = left[start:end], right[start:end]
         texts, row = np.unique(np.concatenate([one, other]), return_inverse=True)
         flat, count = grams.of(texts)
@@ -259,7 +259,7 @@ def _verified(
     return found
 
 
-def _stretches(weights: NDArray[Any], most: int) -> Iterator[tuple[int, int]]:
+def stretches(weights: NDArray[Any], most: int) -> Iterator[tuple[int, int]]:
     """(start, end) of stretches whose weights add up to little more than `most`; never an empty one."""
     ends = np.cumsum(weights, dtype=np.int64) // most
     borders = np.flatnonzero(np.diff(ends)) + 1
