@@ -153,7 +153,7 @@ class TestSplit:
         texts=st.lists(st.text(alphabet="ab", min_size=6, max_size=9), min_size=24, max_size=24),
         seed=st.integers(0, 3),
     )
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=40, deadline=None)
     def test_no_group_and_no_near_pair_straddles_splits(
         self, groups: list[int | None], texts: list[str], seed: int
     ) -> None:
