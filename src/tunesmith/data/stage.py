@@ -105,10 +105,10 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     dealt = {split: int(line.index.of_split(split).sum()) for split in SPLITS}
     line.cap(spec.at_most_rows)
     facts = _facts(line, spec, context)
-    make_all(line, makers(spec), indexing, context=context)
+    make_all(line, makers(spec), indexing, leaks=spec.leaks, context=context)
     mixed = mixing.mix_rows(line, spec.mix)
     index = line.index
-    leaks = leakage(index, near, threshold)
+    leaks = leakage(index, near, threshold, spec.leaks)
     leaks = placed(leaks, line.rows.places(shown_rows(leaks)))
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
