@@ -193,10 +193,8 @@ def _facts(line: Line, spec: DataSpec, context: Context) -> dict[str, Any]:
     if not spec.extract:
         return {}
     from tunesmith.data.knowledge.extraction import extracted
-    from tunesmith.data.knowledge.spec import Facts
 
-    found = extracted(Training(line), spec.extract, Facts(**spec.facts.model_dump()), context=context)
-    return {"facts": found.told}
+    return {"facts": extracted(Training(line), spec.extract, spec.facts, context=context)}
 
 
 def _secrets(spec: DataSpec) -> dict[str, str]:
