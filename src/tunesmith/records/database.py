@@ -181,7 +181,6 @@ class Database:
             sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
 
-
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         """Turns what the user can mend (unreachable, locked, not a database) into a problem."""

@@ -176,7 +176,7 @@ class Labels:
 def _insert(connection: Connection, queue: str, person: str, drafts: Sequence[Draft]) -> list[LabelEvent]:
     last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq))).scalar() or 0
     at = now()
-    stored = [
+    stored: list[dict[str, Any]] = [
         {
             "seq": seq,
             "at": at,

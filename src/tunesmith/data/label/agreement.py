@@ -203,7 +203,9 @@ def _alpha_estimate(
     value = alpha(counts_NK, values_K, scale) if len(counts_NK) else None
     if value is None:
         return Estimate(None, None, None, len(counts_NK))
-    drawn = (alpha(counts_NK[random.integers(0, len(counts_NK), len(counts_NK))], values_K, scale) for _ in range(resamples))
+    drawn = (
+        alpha(counts_NK[random.integers(0, len(counts_NK), len(counts_NK))], values_K, scale) for _ in range(resamples)
+    )
     return _estimate(value, np.array([v for v in drawn if v is not None]), len(counts_NK))
 
 

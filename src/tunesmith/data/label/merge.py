@@ -28,13 +28,11 @@ class Fit:
         posterior_NK: probability of each label for each row.
         confusion_MKL: for each annotator the share of outcomes L given the true label K.
         prior_K: shares of the labels.
-        steps: steps of expectation and maximisation that were made.
     """
 
     posterior_NK: Floats
     confusion_MKL: Floats
     prior_K: Floats
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def dawid_skene(counts_NML: Floats, labels: int, *, smoothing: float = 0.01, mos
     said_NK = counts_NML[:, :, :labels].sum(axis=1)
     total_N = said_NK.sum(axis=1, keepdims=True)
     posterior_NK = np.where(total_N > 0, said_NK / np.maximum(total_N, 1), 1 / labels)
-    for step in range(1, most_steps + 1):
+    for _ in range(most_steps):
         prior_K = posterior_NK.sum(axis=0) + smoothing
         prior_K = prior_K / prior_K.sum()
         confusion_MKL = np.einsum("nk,nml->mkl", posterior_NK, counts_NML) + smoothing
@@ -76,7 +74,7 @@ def dawid_skene(counts_NML: Floats, labels: int, *, smoothing: float = 0.01, mos
         before, posterior_NK = posterior_NK, likely_NK / likely_NK.sum(axis=1, keepdims=True)
         if np.abs(posterior_NK - before).max(initial=0.0) < 1e-8:
             break
-    return Fit(posterior_NK, confusion_MKL, prior_K, step)
+    return Fit(posterior_NK, confusion_MKL, prior_K)
 
 
 def merge(votes: Votes, labels: Sequence[str], *, method: Method = "dawid_skene") -> dict[str, Merged]:
