@@ -57,6 +57,9 @@ class Round:
     answers: dict[str, dict[str, LabelEvent]] = field(default_factory=lambda: defaultdict(dict))
     said: dict[str, list[LabelEvent]] = field(default_factory=lambda: defaultdict(list))
 
+    def __post_init__(self) -> None:
+        self.known = frozenset(self.rows)
+
     def votes(self, row: str) -> dict[str, str]:
         """Person -> label of one row, skips left out."""
         return {p: e.body["label"] for p, e in self.answers.get(row, {}).items() if e.kind == "label"}
@@ -247,8 +250,10 @@ class Board:
         self.need_row(row)
         current = self.need_open()
         given = current.answers.get(row, {})
-        if row not in current.rows:
-            raise UserError(Problem("not-in-round", f"row {row} is not asked in round {current.number}", path=self.name))
+        if row not in current.known:
+            raise UserError(
+                Problem("not-in-round", f"row {row} is not asked in round {current.number}", path=self.name)
+            )
         if person not in given and len(given) >= self.asked.experts:
             message = f"{self.asked.experts} people have answered row {row} already"
             raise UserError(Problem("row-full", message, "go on with the next row", self.name, value=row))

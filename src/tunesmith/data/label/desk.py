@@ -206,7 +206,13 @@ class Desk:
 
     def _shown(self, row: str, **more: Any) -> dict[str, Any]:
         asked = self.board.asked
-        return {"row": row, "question": asked.question, "text": shown(self.examples[row]), "labels": list(asked.labels), **more}
+        return {
+            "row": row,
+            "question": asked.question,
+            "text": shown(self.examples[row]),
+            "labels": list(asked.labels),
+            **more,
+        }
 
     def _dispute(self, row: str, label: str | None, probability: float) -> dict[str, Any]:
         """Sorted by label, so that a letter does not follow a person from row to row."""

@@ -79,6 +79,4 @@ def _texts(root: Path, path: str, text: str) -> Iterator[Example | Drop]:
             yield Drop(place=record.place, step="read", reason="empty-text", byte=record.byte)
             continue
         turns = (Message(role="user", content=said),)
-        yield Example(
-            id=example_id(turns, None), messages=turns, source=path, place=record.place, byte=record.byte
-        )
+        yield Example(id=example_id(turns, None), messages=turns, source=path, place=record.place, byte=record.byte)
