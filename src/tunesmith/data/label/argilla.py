@@ -1,6 +1,7 @@
 """Argilla's JSON (2.x, `dataset.records.to_json`): a list of records with `fields`, `responses` and `suggestions`.
 
-The format: https://docs.argilla.io/latest/how_to_guides/import_export/. One text field `text`, one label question `label`.
+The format: https://docs.argilla.io/latest/how_to_guides/import_export/. One text field
+`text`, one label question `label`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,6 @@ def parsed(value: Any, where: str, people: dict[str, str]) -> Brought:
             continue
         for m, response in enumerate(given):
             _take(record, response, f"{place}.responses[{m}]", brought, people)
-    brought.left_out = +brought.left_out
     return brought
 
 

@@ -21,8 +21,8 @@ _LONGEST_REASON = 2000
 class Desk:
     """A queue as one person sees it. Every method returns plain JSON values and raises UserError.
 
-    Roles are kept by this program, for colleagues who share a database; whoever can write to the database by other means
-    is not held back by them.
+    Roles are kept by this program, for colleagues who share a database; whoever can write to the database by other
+    means is not held back by them.
 
     Args:
         labels: the store.
@@ -218,7 +218,7 @@ class Desk:
         """Sorted by label, so that a letter does not follow a person from row to row."""
         counted = self.board.settled_round(row)
         answers = counted.answers[row].values() if counted else []
-        said = sorted((event.body.get("label", f"skipped: {event.body.get('reason')}") for event in answers))
+        said = sorted(event.body.get("label", f"skipped: {event.body.get('reason')}") for event in answers)
         letters = {chr(ord("A") + i): word for i, word in enumerate(said)}
         return self._shown(row, said=letters, likely=label, probability=round(probability, 4))
 

@@ -6,7 +6,7 @@ A format turns a queue into a JSON value and a JSON value into `Brought` answers
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -98,7 +98,10 @@ def bring(desk: Desk, brought: Brought, where: str) -> dict[str, Any]:
     rows = _Rows(desk.examples)
     placed = [(answer, rows.find(answer, brought)) for answer in brought.answers]
     found = {(answer.person, row): answer for answer, row in placed if row is not None}
-    people = {name: desk.labels.person(desk.queue, name) for name in sorted({name for name, _ in found})}
+    ids = desk.labels.names(desk.queue)
+    names = sorted({name for name, _ in found})
+    people = {name: name if name in ids else desk.labels.person(desk.queue, name) for name in names}
+    brought.left_out["answered twice"] += sum(row is not None for _, row in placed) - len(found)
     unchanged = 0
 
     def decide(board: Board) -> Sequence[Draft]:
@@ -138,7 +141,7 @@ def bring(desk: Desk, brought: Brought, where: str) -> dict[str, Any]:
         "skips": kinds["skip"],
         "people": len(people),
         "unchanged": unchanged,
-        "left_out": dict(sorted(brought.left_out.items())),
+        "left_out": dict(sorted((+brought.left_out).items())),
     }
 
 
@@ -189,7 +192,3 @@ class _Rows:
 
 def _folded(text: str) -> str:
     return " ".join(text.split())
-
-
-Write = Callable[[Desk, bool], list[dict[str, Any]]]
-"""(desk, whether labels are given too) -> the records of a file."""

@@ -67,7 +67,6 @@ def parsed(value: Any, where: str) -> Brought:
             continue
         for m, annotation in enumerate(annotations):
             _take(task["data"], annotation, f"{place}.annotations[{m}]", brought)
-    brought.left_out = +brought.left_out
     return brought
 
 
