@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,7 +158,7 @@ def import_functions(path: Path) -> list[LabellingFunction]:
     spec = importlib.util.spec_from_file_location("tunesmith_labelling_functions", path)
     if spec is None or spec.loader is None:
         raise UserError(Problem("wrong-format", "a Python file is expected", "name it SOMETHING.py", str(path)))
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's code raises is theirs to mend

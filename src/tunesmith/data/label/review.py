@@ -27,8 +27,7 @@ class Suspicion:
     Fields:
         row: its id.
         label: what it has; `suggested` what the model believes.
-        score: probability that the model gives to the label that the row has, adjusted for how sure it is of that label
-            elsewhere; the lower the more suspicious.
+        score: probability that the model gives to the label that the row has; the lower the more suspicious.
         rank: 1 is the most suspicious row.
     """
 
@@ -110,7 +109,7 @@ def suspicious(
         message = f"finding label errors needs the library '{error.name}'"
         raise MissingLibrary(Problem("needs-library", message, hint)) from None
 
-    held = sorted({label for label in given} | {labels[k] for k in probabilities_NK.argmax(axis=1)}, key=labels.index)
+    held = sorted(set(given) | {labels[k] for k in probabilities_NK.argmax(axis=1)}, key=labels.index)
     place = {label: k for k, label in enumerate(held)}
     known_NK = probabilities_NK[:, [labels.index(label) for label in held]]
     known_NK = known_NK / known_NK.sum(axis=1, keepdims=True)
