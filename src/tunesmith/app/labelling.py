@@ -102,7 +102,8 @@ class Labelling:
             threshold: least probability at which rules label a row without people.
             save: write the labels into the queue.
         """
-        from tunesmith.data.label import checking, functions as made, weak
+        from tunesmith.data.label import checking, weak
+        from tunesmith.data.label import functions as made
         from tunesmith.data.label.predictions import read_predictions
         from tunesmith.data.label.settle import gold, settle
 
@@ -178,7 +179,7 @@ class Labelling:
         return {"queue": queue, "model": name, "looked_at": len(rows), "flagged": [asdict(each) for each in found]}
 
     def consistency(self, queue: str, *, predictions: Path | None = None, ask: str | None = None) -> dict[str, Any]:
-        """Compare a model with the people: predictions out of a file, or `ask` the project's `expert` or `base` model."""
+        """Compare a model with people: predictions out of a file, or `ask` the project's `expert` or `base` model."""
         from tunesmith.data.label import checking
         from tunesmith.data.label.predictions import read_predictions
 
