@@ -37,7 +37,7 @@ class Desk:
             raise UserError(Problem("unknown-queue", f"there is no queue '{shorten(queue)}'", hint))
         self.labels = labels
         self.queue = queue
-        self.person = labels.person(queue, _person_name(name))
+        self.person = labels.person(queue, person_name(name))
         self.examples = {row: Example.model_validate(body) for row, body in labels.rows(queue).items()}
         self.board = Board(queue, self.examples, labels.events(queue))
 
@@ -51,7 +51,7 @@ class Desk:
         problems = list(_queue_problems(queue, asked, rows))
         if problems:
             raise UserError(problems)
-        person = labels.person(queue, _person_name(name))
+        person = labels.person(queue, person_name(name))
 
         def decide(after: Callable[[int], list[LabelEvent]]) -> Sequence[Draft]:
             if after(0):
@@ -87,7 +87,7 @@ class Desk:
             hint = did_you_mean(role, [*ROLES, "none"])
             raise UserError(Problem("unknown-role", f"there is no role '{shorten(role)}'", hint, "--role"))
         self.refresh().need(self.person, "manager")
-        person = self.labels.person(self.queue, _person_name(name))
+        person = self.labels.person(self.queue, person_name(name))
 
         def decide(board: Board) -> Sequence[Draft]:
             board.need(self.person, "manager")
@@ -248,7 +248,8 @@ def _queue_problems(queue: str, asked: Queue, rows: Mapping[str, Example]) -> Se
     return problems
 
 
-def _person_name(name: str) -> str:
+def person_name(name: str) -> str:
+    """The name as it is kept: one printable line; UserError where it is none."""
     clean = name.strip()
     if not clean or not clean.isprintable() or len(clean) > _LONGEST_NAME:
         hint = "one line of at most 200 characters"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.types import Example
 from tunesmith.data.label.board import Board
-from tunesmith.data.label.desk import Desk
+from tunesmith.data.label.desk import Desk, person_name
 from tunesmith.data.label.rows import shown
 from tunesmith.data.read._json import BrokenJson, parse_json
 from tunesmith.records.labels import Draft
@@ -98,9 +98,7 @@ def bring(desk: Desk, brought: Brought, where: str) -> dict[str, Any]:
     rows = _Rows(desk.examples)
     placed = [(answer, rows.find(answer, brought)) for answer in brought.answers]
     found = {(answer.person, row): answer for answer, row in placed if row is not None}
-    ids = desk.labels.names(desk.queue)
-    names = sorted({name for name, _ in found})
-    people = {name: name if name in ids else desk.labels.person(desk.queue, name) for name in names}
+    people = _people(desk, {name for name, _ in found})
     brought.left_out["answered twice"] += sum(row is not None for _, row in placed) - len(found)
     unchanged = 0
 
@@ -143,6 +141,13 @@ def bring(desk: Desk, brought: Brought, where: str) -> dict[str, Any]:
         "unchanged": unchanged,
         "left_out": dict(sorted((+brought.left_out).items())),
     }
+
+
+def _people(desk: Desk, names: set[str]) -> dict[str, str]:
+    """Name in the file -> person id; who stands there under an id of ours keeps it."""
+    known = desk.labels.names(desk.queue)
+    plain = {name: person_name(name) for name in sorted(names)}
+    return {name: name if name in known else desk.labels.person(desk.queue, clean) for name, clean in plain.items()}
 
 
 def _draft(row: str, person: str, answer: Answered, number: int) -> Draft:
