@@ -43,7 +43,7 @@ def at(desk: Desk, name: str) -> Desk:
 
 
 def labelled(desk: Desk, said: Mapping[str, str], *, close: bool = True) -> Desk:
-    """A round in which each person gives each row, in order, the label of its letter (y, n, m; `-` skips, `.` nothing)."""
+    """A round in which each person gives each row the label of its letter, in order (`-` skips, `.` says nothing)."""
     words = {word[0]: word for word in LABELS}
     if desk.refresh().round is None:
         desk.open_round()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tunesmith.data.label import functions, weak
 from tunesmith.data.label.functions import LabellingFunction, apply, import_functions, of_predictions, read_rules
 from tunesmith.data.label.predictions import Prediction, read_predictions
 
+SOURCES = Path(functions.__file__).parents[2]
 ROWS = {made.id: made for made in map(example, ["It works well", "no effect", "NO EFFECT; it works", "效果不明显", ""])}
 
 
@@ -77,11 +77,11 @@ def test_an_expression_that_backtracks_costs_its_time_limit_and_no_more(tmp_path
         ([], "wrong-format"),
         ("x", "wrong-format"),
         ([{"name": "x", "regex": "(", "label": "yes"}], "broken-regex"),
-        ([{"name": "x", "regex": "a" * 3000, "label": "yes"}], "wrong-value"),
+        ([{"name": "x", "regex": "a" * 3000, "label": "yes"}], "wrong-type"),
         ([{"name": "x", "keyword": ["a"], "label": "yess"}], "unknown-label"),
-        ([{"name": "x", "keyword": [], "label": "yes"}], "wrong-value"),
+        ([{"name": "x", "keyword": [], "label": "yes"}], "wrong-type"),
         ([{"name": "x", "keywrd": ["a"], "label": "yes"}], "unknown-key"),
-        ([7], "wrong-value"),
+        ([7], "wrong-type"),
     ],
 )
 def test_everything_wrong_with_a_rules_file_is_told(tmp_path: Path, content: object, code: str) -> None:
@@ -159,16 +159,10 @@ def test_a_function_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pyte
     assert votes.failures == {"forever": {"took too long": 2}} and votes.stopped == ("forever",)
 
 
-def test_a_project_file_cannot_name_a_python_file() -> None:
-    """Code is run only from the command line's own option: nothing in data/label reads the project file."""
-    import tunesmith.data.spec as spec
-
-    assert "label" not in spec.DataSpec.model_fields
-    assert not any(
-        "import_functions" in (vars(module) if module else {})
-        for name, module in sys.modules.items()
-        if name.endswith(".spec")
-    )
+def test_a_python_file_is_run_by_one_command_only() -> None:
+    """`tunesmith label rules --functions FILE`, and nothing that a project file could reach."""
+    sources = {path.name: path.read_text("utf-8") for path in SOURCES.rglob("*.py")}
+    assert {name for name, text in sources.items() if "import_functions(" in text} == {"functions.py", "labelling.py"}
 
 
 def test_two_functions_of_one_name_and_none_at_all_are_told() -> None:

@@ -106,9 +106,9 @@ def test_two_people_who_contradict_each_other_evenly_settle_nothing() -> None:
 
 
 def test_silence_can_say_something() -> None:
-    """A rule that only ever says 1, and is silent on nearly all rows of 0: as one more outcome its silence speaks for 0.
+    """A rule that only ever says 1, and is silent on all rows of 0: as one more outcome its silence speaks for 0.
 
-    A second, accurate rule fixes what is what.
+    A second, accurate rule, silent on every fourth row, fixes what is what.
     """
     truth = [n % 2 for n in range(200)]
     table = np.zeros((200, 2, 3))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import typer
@@ -30,7 +31,7 @@ def label_rows(desk: Any) -> None:
         key = _asked(console, row["labels"], {"s": "skip", "u": "undo", "q": "leave"})
         if key == _END:
             break
-        _told(console, lambda key=key, row=row: _answered(console, desk, row, key))
+        _told(console, partial(_answered, console, desk, row, key))
     console.print(f"{desk.status()['answered_by_you']:,} rows answered by you in this round")
 
 
@@ -48,7 +49,7 @@ def settle_rows(desk: Any) -> None:
             break
         if key != "s":
             reason = _line(console, "reason: ")
-            _told(console, lambda row=row, key=key, reason=reason: desk.decide(row["row"], key, reason))
+            _told(console, partial(desk.decide, row["row"], key, reason))
     console.print(f"{len(desk.disputes()):,} rows still disputed")
 
 

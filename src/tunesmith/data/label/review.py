@@ -116,7 +116,7 @@ def suspicious(
     given_N = np.array([place[label] for label in given])
     issue_N = find_label_issues(given_N, known_NK, n_jobs=1)
     score_N = get_label_quality_scores(given_N, known_NK)
-    order = sorted(np.flatnonzero(issue_N), key=lambda n: (score_N[n], rows[n]))
+    order = sorted(np.flatnonzero(issue_N).tolist(), key=lambda n: (score_N[n], rows[n]))
     return [
         Suspicion(rows[n], given[n], held[int(known_NK[n].argmax())], round(float(score_N[n]), 6), rank)
         for rank, n in enumerate(order, start=1)

@@ -81,14 +81,12 @@ def _settled(
         label = str(decision.body["label"])
         share = sum(v == label for v in votes.values()) / len(votes)
         return Settled(row, label, "adjudicated", None, share, votes, (decision.person,), decision.at, number)
-    said = set(votes.values())
-    if len(said) == 1:
-        label, how = said.pop(), "unanimous" if len(votes) > 1 else "single"
+    if len(set(votes.values())) == 1:
+        label, how = next(iter(votes.values())), "unanimous" if len(votes) > 1 else "single"
+    elif best is not None and (probability > 0.5 if method == "majority" else probability >= sure):
+        label, how = best, method
     else:
-        enough = best is not None and (probability > 0.5 if method == "majority" else probability >= sure)
-        label, how = (best, method) if best is not None and enough else (None, "disputed")
-    if label is None:
-        return Settled(row, None, how, None, None, votes, (), at, number)
+        return Settled(row, None, "disputed", None, None, votes, (), at, number)
     share = sum(v == label for v in votes.values()) / len(votes)
     known = probability if label == best else None
     return Settled(row, label, how, known, share, votes, tuple(sorted(votes)), at, number)
