@@ -126,6 +126,7 @@ def test_rules_then_people_then_a_second_look(opened: Say, place: Path) -> None:
     told = opened(*words, "--model", "majority", "--save")
     assert [(f["name"], f["coverage"], f["accuracy"]) for f in told["functions"]][-1] == ("red", 2 / 6, 1.0)
     assert (told["covered"], told["accuracy"], told["gold"]) == (6, 1.0, 6)
+    assert told["trust"]["trusted"] is False and "20 are needed" in told["trust"]["told"]
     rows = [json.loads(line) for line in export_lines(opened, place)]
     assert {row["labels"]["rule"]["label"] == row["target"] for row in rows} == {True}
     wrong = [{"row": row["id"], "label": "blue" if row["target"] == "red" else row["target"]} for row in rows]

@@ -236,6 +236,18 @@ def test_majority_shares_by_hand_and_silence_stays_unknown() -> None:
     assert np.isnan(weak.probabilities(np.full((3, 2), -1), 3)).all()
 
 
+@pytest.mark.parametrize(
+    ("right", "rows", "trusted"),
+    [(19, 19, False), (20, 20, True), (17, 20, True), (12, 20, False), (170, 200, False), (180, 200, True)],
+)
+def test_rules_are_trusted_where_people_have_shown_it(right: int, rows: int, trusted: bool) -> None:
+    """Threshold 0.9. Wilson's upper ends: 17 of 20 0.948, 12 of 20 0.781, 170 of 200 0.893; 19 rows are too few."""
+    best = {str(n): ("yes", 0.95) for n in range(rows)} | {"low": ("yes", 0.5)}
+    gold = {str(n): "yes" if n < right else "no" for n in range(rows)} | {"low": "no"}
+    found = weak.trust(best, gold, threshold=0.9)
+    assert (found.gold, found.right, found.trusted) == (rows, right, trusted)
+
+
 def weak_votes(rows: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Two labels, five functions: accuracies 0.9, 0.8, 0.65, 0.6, 0.6, each silent on half of the rows."""
     chance = np.random.default_rng(seed)

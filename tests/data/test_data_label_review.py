@@ -135,7 +135,10 @@ def test_rules_label_what_they_are_sure_of_and_people_the_rest(tmp_path: Path) -
     shares_NK = np.array([[0.95, 0.03, 0.02], [0.5, 0.4, 0.1], [np.nan] * 3, [0.1, 0.9, 0.0]])
     made = [LabellingFunction("t", lambda row: {"one": "yes", "two": "yes", "four": "no"}.get(row.messages[0].content))]
     votes = apply(made, desk.examples, LABELS)
-    assert checking.save_rules(desk, votes, shares_NK, threshold=0.9) == {"sure": 2, "unsure": 1, "silent": 1}
+    told = checking.save_rules(desk, votes, shares_NK, threshold=0.9, trusted=False)
+    assert told == {"sure": 0, "unsure": 3, "silent": 1}  # nobody has shown yet that they are right
+    told = checking.save_rules(desk, votes, shares_NK, threshold=0.9, trusted=True)
+    assert told == {"sure": 2, "unsure": 1, "silent": 1}
     assert desk.open_round("unsure")["rows_in_round"] == 2
     ann = at(desk, "ann")
     row = ann.next()

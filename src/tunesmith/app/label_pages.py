@@ -78,7 +78,10 @@ def rules(console: Console, result: dict[str, Any]) -> None:
         f"{result['sure']:,} at {result['threshold']:g} or above{judged}",
         highlight=False,
     )
-    console.print("kept" if result["saved"] else "not kept: add --save to keep them")
+    trusted = result["trust"]["trusted"]
+    console.print(escape(result["trust"]["told"]), style="green" if trusted else "yellow", highlight=False)
+    kept = "kept; every row still goes to people" if not trusted else "kept"
+    console.print(kept if result["saved"] else "not kept: add --save to keep them")
 
 
 def errors(console: Console, result: dict[str, Any]) -> None:

@@ -117,12 +117,15 @@ class Labelling:
         shares_NK = weak.probabilities(votes.votes_NM, len(labels), model=model, seed=self.project.spec.seed)  # type: ignore[arg-type]
         known = gold(settle(desk.board))
         best = {
-            row: labels[int(shares.argmax())]
+            row: (labels[int(shares.argmax())], float(shares.max()))
             for row, shares in zip(votes.rows, shares_NK, strict=True)
             if not (shares != shares).any()
         }
-        judged = [best[row] == label for row, label in known.items() if row in best]
-        told = {
+        judged = [best[row][0] == label for row, label in known.items() if row in best]
+        trust = weak.trust(best, known, threshold=threshold)
+        if save:
+            checking.save_rules(desk, votes, shares_NK, threshold=threshold, trusted=trust.trusted)
+        return {
             "queue": queue,
             "model": model,
             "threshold": threshold,
@@ -131,12 +134,10 @@ class Labelling:
             "functions": checking.described(weak.reports(votes, labels, known)),
             "accuracy": sum(judged) / len(judged) if judged else None,
             "gold": len(judged),
-            "sure": int((shares_NK.max(axis=1) >= threshold).sum()),
+            "sure": sum(p >= threshold for _, p in best.values()),
+            "trust": asdict(trust),
             "saved": save,
         }
-        if save:
-            checking.save_rules(desk, votes, shares_NK, threshold=threshold)
-        return told
 
     def agreement(self, queue: str) -> dict[str, Any]:
         """Alpha and kappas of the first closed round of every row, with 95 % intervals."""

@@ -24,8 +24,17 @@ from tunesmith.records.labels import Draft
 _ROWS_AT_ONCE = 32
 
 
-def save_rules(desk: Desk, votes: Votes, probabilities_NK: Floats, *, threshold: float) -> dict[str, int]:
+def save_rules(
+    desk: Desk, votes: Votes, probabilities_NK: Floats, *, threshold: float, trusted: bool
+) -> dict[str, int]:
     """Keep what rules say of every row, with the probability; a row below `threshold` is for people.
+
+    Args:
+        desk: the queue.
+        votes: what functions said.
+        probabilities_NK: what they come to.
+        threshold: least probability at which a rule's label stands without people.
+        trusted: whether rules are as right as they say; if not, every row is for people.
 
     Returns:
         Rows that are `sure`, `unsure`, and `silent` (no function said anything).
@@ -36,7 +45,7 @@ def save_rules(desk: Desk, votes: Votes, probabilities_NK: Floats, *, threshold:
         said = {name: labels[k] for name, k in zip(votes.names, votes.votes_NM[n], strict=True) if k >= 0}
         top = None if np.isnan(probabilities_NK[n]).any() else int(probabilities_NK[n].argmax())
         probability = None if top is None else round(float(probabilities_NK[n, top]), 6)
-        sure = probability is not None and probability >= threshold
+        sure = trusted and probability is not None and probability >= threshold
         counts["silent" if top is None else "sure" if sure else "unsure"] += 1
         body = {
             "label": None if top is None else labels[top],

@@ -20,6 +20,7 @@ LabelModel = Literal["dawid_skene", "snorkel", "majority"]
 
 _FEWEST_FOR_SNORKEL = 3
 _SMOOTHING = 1.0
+_FEWEST_GOLD = 20
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,48 @@ def probabilities(
         spoken_NML = _one_hot(votes_NM, labels)[voted_N]
         found_NK[voted_N] = dawid_skene(spoken_NML, labels, smoothing=_SMOOTHING).posterior_NK
     return found_NK
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whether rules are as right as they say, by the rows that people labelled too.
+
+    Fields:
+        gold: such rows with a rule label at the threshold or above; `right`: those on which both say the same.
+        trusted: 20 rows or more, and what they show does not speak against the threshold.
+        told: why, in words.
+    """
+
+    gold: int
+    right: int
+    trusted: bool
+    told: str
+
+
+def trust(best: Mapping[str, tuple[str, float]], gold: Mapping[str, str], *, threshold: float) -> Trust:
+    """Compare rules with people; rules do not see what people said, so this is out of sample.
+
+    Label models claim far too much where functions err together or are hardly better than chance, so a probability
+    of theirs counts only after people have seen some of the rows: the upper end of Wilson's 95 % interval of the share
+    that is right must reach the threshold.
+
+    Args:
+        best: row -> the likeliest label and its probability.
+        gold: row -> label of people.
+        threshold: least probability at which a rule's label is to stand for that of people.
+    """
+    from scipy.stats import binomtest
+
+    both = [label == gold[row] for row, (label, p) in best.items() if row in gold and p >= threshold]
+    right = sum(both)
+    if len(both) < _FEWEST_GOLD:
+        told = f"{len(both)} rows at {threshold:g} or above are labelled by people; {_FEWEST_GOLD} are needed to trust rules"
+        return Trust(len(both), right, False, told)
+    high = float(binomtest(right, len(both)).proportion_ci(0.95, method="wilson").high)
+    share = f"{right} of {len(both)} rows at {threshold:g} or above are right by people ({right / len(both):.3f}"
+    if high < threshold:
+        return Trust(len(both), right, False, f"{share}, at most {high:.3f}): rules are not as sure as they say")
+    return Trust(len(both), right, True, f"{share}): that does not speak against {threshold:g}")
 
 
 def _one_hot(votes_NM: NDArray[np.int64], labels: int) -> Floats:
