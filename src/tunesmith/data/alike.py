@@ -84,11 +84,12 @@ def contained(index: Index, *, held: Mask, others: Mask, share: float) -> Alike:
 def reworded(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
     """Held-out questions that one of the other rows asks in other words; the score is the cosine.
 
-    Words weigh by how few of N (at least 1,000) rows have them, log((1 + N) / (1 + n)), and nothing where more than a tenth of 100 or more
-    rows have them: what a template says is no sign. Two questions are alike when the cosine of their weights reaches
-    `cosine` and 55 % of all their words (Dice) are common to both: a rare name alone is not enough. Where both have
-    numbers, half of these must be common too: the same story with other numbers is another question. A question with
-    fewer than six words that weigh is not looked for: nobody could tell its other wording from another question.
+    Words weigh by how few of N (at least 1,000) rows have them, log((1 + N) / (1 + n)), and nothing where more than a
+    tenth of 100 or more rows have them: what a template says is no sign. Two questions are alike when the cosine of
+    their weights reaches `cosine` and 55 % of all their words (Dice) are common to both: a rare name alone is not
+    enough. Where both have numbers, half of these must be common too: the same story with other numbers is another
+    question. A question with fewer than six words that weigh is not looked for: nobody could tell its other wording
+    from another question.
 
     Args:
         index: of all rows; words are counted in those that are still there.

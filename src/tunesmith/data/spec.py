@@ -112,6 +112,7 @@ class DataSpec(Section):
         (), description="further training rows: the same in other words, wrong answers, more turns"
     )
     mix: Mix = Field(Mix(), description="shares of the training rows by kind or source, reached by leaving rows out")
+    leaks: Leaks = Field(Leaks(), description="as what held-out questions are looked for in training rows")
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     leaks: Leaks = Field(Leaks(), description="what counts as a leak besides copies and near copies")
     public_tests: tuple[str | Use, ...] = Field(

@@ -13,6 +13,7 @@ import numpy as np
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
+from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Snapshot, Split, Tally
 from tunesmith.data import mixing, public_tests
@@ -48,14 +49,11 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         problems += FILTERS.problems(use, where=f"data.filter[{i}]")
     for i, use in enumerate(spec.extract):
         problems += EXTRACTORS.problems(use, where=f"data.extract[{i}]")
-    for i, use in enumerate(spec.synthesize):
-        problems += SYNTHESIZERS.problems(use, where=f"data.synthesize[{i}]")
-    for i, use in enumerate(spec.augment):
-        problems += AUGMENTERS.problems(use, where=f"data.augment[{i}]")
+    for kind, shelf in (("sources", SOURCES), ("synthesize", SYNTHESIZERS), ("augment", AUGMENTERS)):
+        for i, use in enumerate(getattr(spec, kind)):
+            problems += _own_problems(shelf, use, root, f"data.{kind}[{i}]")
     problems += mixing.problems(spec.mix)
     problems += public_tests.problems(spec.public_tests, root)
-    for i, use in enumerate(spec.sources):
-        problems += _source_problems(use, root, f"data.sources[{i}]")
     return problems
 
 
@@ -72,6 +70,8 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
         found |= _digests(use, root, f"data.sources[{i}]")
     if spec.facts.synonyms:
         found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
+    for maker in makers(spec).values():
+        found |= maker.outside(root) if hasattr(maker, "outside") else {}
     return found | public_tests.digests(spec.public_tests, root) | _secrets(spec)
 
 
@@ -106,7 +106,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     dealt = {split: int(line.index.of_split(split).sum()) for split in SPLITS}
     line.cap(spec.at_most_rows)
     facts = _facts(line, spec, context)
-    make_all(line, makers(spec), indexing, context=context)
+    make_all(line, makers(spec), indexing, leaks=spec.leaks, context=context)
     mixed = mixing.mix_rows(line, spec.mix)
     index = line.index
     leaks = leakage(index, near, threshold, spec.leaks)
@@ -169,12 +169,13 @@ def _asked_and_reached(spec: DataSpec, dealt: dict[Split, int]) -> dict[str, Any
     return {split: {"asked": asked[split], "reached": round(dealt[split] / rows, 4)} for split in SPLITS}
 
 
-def _source_problems(use: Use, root: Path, where: str) -> list[Problem]:
+def _own_problems(shelf: Shelf, use: Use, root: Path, where: str) -> list[Problem]:
+    """What is wrong with a component's settings, and what it finds itself, if it has a `check`."""
     try:
-        source = SOURCES.build(use, where=where)
+        built = shelf.build(use, where=where)
     except UserError as error:
         return list(error.problems)
-    found: list[Problem] = source.check(root) if hasattr(source, "check") else []
+    found: list[Problem] = built.check(root) if hasattr(built, "check") else []
     return [dataclasses.replace(p, path=f"{where}.{p.path}") if p.path in use.settings else p for p in found]
 
 
@@ -196,10 +197,8 @@ def _facts(line: Line, spec: DataSpec, context: Context) -> dict[str, Any]:
     if not spec.extract:
         return {}
     from tunesmith.data.knowledge.extraction import extracted
-    from tunesmith.data.knowledge.spec import Facts
 
-    found = extracted(Training(line), spec.extract, Facts(**spec.facts.model_dump()), context=context)
-    return {"facts": found.told}
+    return {"facts": extracted(Training(line), spec.extract, spec.facts, context=context)}
 
 
 def _secrets(spec: DataSpec) -> dict[str, str]:
