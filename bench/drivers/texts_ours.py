@@ -21,7 +21,9 @@ def work(texts: Path, folder: Path, settings: Any) -> int:
     """Source to snapshot with the section `data` of `settings`."""
     source = {"use": "text", "path": str(texts)}
     limits = {"broken": 1.0, "dropped": 1.0}
-    spec = DataSpec.model_validate({"duplicates": {"exact": False, "near": None}, **settings, "limits": limits} | {"sources": [source]})
+    spec = DataSpec.model_validate(
+        {"duplicates": {"exact": False, "near": None}, **settings, "limits": limits} | {"sources": [source]}
+    )
     out, scratch = folder / "out", folder / "scratch"
     out.mkdir()
     scratch.mkdir()
@@ -30,7 +32,7 @@ def work(texts: Path, folder: Path, settings: Any) -> int:
         raise NotImplementedError
 
     context = Context(root=folder, out=out, scratch=scratch, events=Events(), seed=0, run="run-1", open=nobody)
-    return stage.run(spec, profile=Profile(problem="p"), context=context).kept
+    return stage.run(spec, profile=Profile(problem="p", task="generation"), context=context).kept
 
 
 if __name__ == "__main__":
