@@ -41,6 +41,7 @@ def test_three_domains_come_along() -> None:
          [("low income", "support decision", "rejected")]),
         ("肺炎的常见症状包括发热、咳嗽和胸痛。", "medical", "zh",
          [(s, "提示", "肺炎") for s in ("发热", "咳嗽", "胸痛")]),
+        ("肺炎的治疗包括阿莫西林。", "medical", "zh", [("肺炎", "用…治疗", "阿莫西林")]),
         ("水泵出现异响。", "manufacturing", "zh", [("水泵", "出现故障", "异响")]),
         ("申请人具有稳定收入。", "finance", "zh", [("申请人", "有", "稳定收入")]),
         ("The meeting is on Monday.", "medical", "en", []),

@@ -225,7 +225,7 @@ def _verified(codes: Rows, texts: _Texts) -> Pairs:
     left, right = codes // max(1, texts.grams.texts), codes % max(1, texts.grams.texts)
     found: list[Pairs] = []
     sizes = texts.telling.astype(np.int64)
-    for start, end in _stretches(sizes[left] + sizes[right], _VERIFIED):
+    for start, end in stretches(sizes[left] + sizes[right], _VERIFIED):
         one, other = left[start:end], right[start:end]
         numbers, row = np.unique(np.concatenate([one, other]), return_inverse=True)
         flat, _ = texts.grams.of(numbers)
@@ -244,7 +244,7 @@ def _verified(codes: Rows, texts: _Texts) -> Pairs:
     return one, other, share
 
 
-def _stretches(weights: NDArray[Any], most: int) -> Iterator[tuple[int, int]]:
+def stretches(weights: NDArray[Any], most: int) -> Iterator[tuple[int, int]]:
     """(start, end) of stretches whose weights add up to little more than `most`; never an empty one."""
     ends = np.cumsum(weights, dtype=np.int64) // most
     borders = np.flatnonzero(np.diff(ends)) + 1
