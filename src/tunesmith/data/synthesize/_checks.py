@@ -32,14 +32,16 @@ _MARKUP = re.compile(r"<\|[^|<>]{1,40}\|>|</?(?:s|think|document|passage)>|\[/?I
 _EMPTY = re.compile(r"^[\W_]*$|^\W*(?:\.\.\.|…|n/?a|none|null|todo|tbd|string|无|暂无|待补充)\W*$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<(?:question|answer|quote|evidence|问题|回答|答案|原文)[^<>]{0,40}>", re.IGNORECASE)
 _REFUSES = re.compile(
-    r"\bas an? (?:ai|artificial|language)\b|\b(?:i|we) (?:cannot|can't|can not|am unable|am not able|do not have access)\b"
-    r"|\bi(?:'m| am) sorry\b|\bnot (?:mentioned|stated|specified|provided|given) in the\b|\bdoes not (?:mention|specify|provide)\b"
+    r"\bas an? (?:ai|artificial|language)\b|\b(?:i|we) (?:cannot|can't|can not|am unable|am not able)\b"
+    r"|\bi(?:'m| am) sorry\b|\bnot (?:mentioned|stated|specified|provided|given) in the\b"
+    r"|\bdoes not (?:mention|specify|provide)\b"
     r"|作为(?:一个|一名)?(?:人工智能|AI|语言模型)|我(?:无法|不能)|抱歉|(?:文中|材料|文章)(?:并)?(?:没有|未)(?:提到|提及|说明)",
     re.IGNORECASE,
 )
 _POINTS = re.compile(
-    r"\b(?:the|this|that|above|given|following|provided) (?:passage|text|document|article|abstract|stud(?:y|ies)|paper|paragraph|"
-    r"excerpt|authors?|report|context|research|trial|information)\b"
+    r"\b(?:the|this|that|above|given|following|provided) "
+    r"(?:passage|text|document|article|abstract|stud(?:y|ies)|paper|paragraph|excerpt|"
+    r"authors?|report|context|research|trial|information)\b"
     r"|本文|该文|此文|上文|上述|文中|这段|该段|材料|文章|作者|(?:本|该|此|这项|本项)(?:研究|试验|报告|文档)",
     re.IGNORECASE,
 )  # fmt: skip
@@ -82,7 +84,7 @@ def good_question(question: str) -> Refusal | None:
 
 
 def good_answer(question: str, answer: str) -> Refusal | None:
-    """`empty-answer`, `markup`, `placeholder`, `looping`, `refuses` (the model excuses itself), `echo` of the question."""
+    """`empty-answer`, `markup`, `placeholder`, `looping`, `refuses` (excuses itself), `echo` of the question."""
     found = {
         "empty-answer": bool(_EMPTY.match(answer)),
         "markup": bool(_MARKUP.search(answer)),

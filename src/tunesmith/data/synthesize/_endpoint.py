@@ -121,7 +121,7 @@ class EndpointModel:
         return Reply(failed=failure.reason, detail=detail)
 
     def _once(self, conversation: Conversation) -> Reply:
-        import httpx
+        import httpx2
         import openai
 
         began = time.monotonic()
@@ -140,12 +140,12 @@ class EndpointModel:
         except openai.APITimeoutError:
             raise _Failed("endpoint-slow", f"no answer within {self._endpoint.seconds:g} s") from None
         except openai.APIConnectionError as error:
-            unreachable = isinstance(error.__cause__, httpx.ConnectError)
+            unreachable = isinstance(error.__cause__, httpx2.ConnectError)
             reason = "endpoint-unreachable" if unreachable else "endpoint-broke-off"
             raise _Failed(reason, str(error.__cause__ or error)) from None
-        except httpx.TimeoutException:
+        except httpx2.TimeoutException:
             raise _Failed("endpoint-slow", f"no answer within {self._endpoint.seconds:g} s") from None
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise _Failed("endpoint-broke-off", str(error)) from None
         return _read(body, seconds=time.monotonic() - began)
 

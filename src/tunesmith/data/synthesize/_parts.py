@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def passages(text: str, most: int) -> list[str]:
-    """`text` in parts of at most `most` characters, cut between paragraphs, else lines, sentences, words, characters."""
+    """`text` in parts of at most `most` characters, cut between paragraphs, else lines, sentences or words."""
     parts: list[str] = []
     rest = text.strip()
     while len(rest) > most:

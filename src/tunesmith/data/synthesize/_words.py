@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+")
@@ -14,21 +15,24 @@ _HEAD = re.compile(r"(?:^|[.!?:;\n\"“(\[]|[-*•])\s*$")
 _CAPITAL = re.compile(rf"[^\W_{_HAN}]*[A-Z][^\W_{_HAN}]*(?:[-'’][^\W_{_HAN}]+)*")
 _QUOTED = re.compile("[《“「『]([^《》“”「」『』]{1,40})[》”」』]")
 _SPELT = {
-    word: str(number)
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-}
-_SPELT |= {word: str(10 * n) for n, word in enumerate("thirty forty fifty sixty seventy eighty ninety".split(), 3)}
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17,
+    "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
+    "eighty": 80, "ninety": 90, "zero": 0, "twice": 2, "half": 50, "both": 2,
+}  # fmt: skip
 _HAN_DIGITS = {digit: str(number) for number, digit in enumerate("零一二三四五六七八九十")} | {"两": "2"}
 STOP = frozenset(
-    "a an the of in on at to for from by with as and or but nor so if then than that this these those it its is are was "
-    "were be been being has have had do does did not no yes can could may might will would shall should must there "
-    "their they them he she his her him we our us you your i me my which who whom whose what when where why how also "
-    "more most such into over under between after before during about both each other another one any all some only "
-    "very however because while although was".split()
-)
+    ["a", "about", "after", "all", "also", "although", "an", "and", "another", "any", "are", "as", "at", "be",
+     "because",
+     "been", "before", "being", "between", "both", "but", "by", "can", "could", "did", "do", "does", "during", "each",
+     "for", "from", "had", "has", "have", "he", "her", "him", "his", "how", "however", "i", "if", "in", "into", "is",
+     "it", "its", "may", "me", "might", "more", "most", "must", "my", "no", "nor", "not", "of", "on", "one", "only",
+     "or",
+     "other", "our", "over", "shall", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them",
+     "then", "there", "these", "they", "this", "those", "to", "under", "us", "very", "was", "we", "were", "what",
+     "when",
+     "where", "which", "while", "who", "whom", "whose", "why", "will", "with", "would", "yes", "you", "your"]
+)  # fmt: skip
 
 
 def tokens(text: str) -> list[str]:
@@ -37,9 +41,9 @@ def tokens(text: str) -> list[str]:
 
 
 def telling(text: str) -> set[str]:
-    """The words that carry what a text says: without stop words; of Chinese, pairs of characters that stand together."""
+    """The words that carry what a text says: no stop words; of Chinese, pairs of neighbouring characters."""
     found = tokens(text)
-    han = {a + b for a, b in zip(found, found[1:], strict=False) if _is_han(a) and _is_han(b)}
+    han = {a + b for a, b in pairwise(found) if _is_han(a) and _is_han(b)}
     return han | {word for word in found if not _is_han(word) and word not in STOP}
 
 
@@ -51,7 +55,7 @@ def numbers(text: str) -> set[str]:
 
 def known_numbers(text: str) -> set[str]:
     """`numbers`, and what a text says in words: two, twenty, 三."""
-    spelt = {_SPELT[word] for word in tokens(text) if word in _SPELT}
+    spelt = {str(_SPELT[word]) for word in tokens(text) if word in _SPELT}
     return numbers(text) | spelt | {_HAN_DIGITS[c] for c in text if c in _HAN_DIGITS}
 
 

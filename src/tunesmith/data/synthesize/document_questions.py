@@ -43,7 +43,8 @@ class DocumentQuestions:
         open_book: the passage stands before the question in the new row; else the question stands alone.
         shared: least share of an answer's telling words that stand in the passage.
         longest_copy: most words of an answer, in a row, that stand so in the passage.
-        unlike: ROUGE-L with another question from which on a question is thrown away (0.7: Wang et al. 2022).
+        unlike: ROUGE-L of question and answer with those of another row from which on a row is thrown away; stricter
+            than for instructions (0.7), because short questions on two things differ in one word.
     """
 
     teacher: Teacher
@@ -52,7 +53,7 @@ class DocumentQuestions:
     open_book: bool = False
     shared: Annotated[float, Field(ge=0, le=1)] = 0.6
     longest_copy: Annotated[int, Field(ge=1)] = 25
-    unlike: Annotated[float, Field(gt=0, le=1)] = 0.7
+    unlike: Annotated[float, Field(gt=0, le=1)] = 0.85
 
     def check(self, root: Path) -> list[Problem]:
         """See `Teacher.check`."""
@@ -94,14 +95,14 @@ class DocumentQuestions:
             if refusal is not None:
                 yield count.drop(parent, refusal)
                 continue
-            pool.add(item["question"])
+            pool.add(f"{item['question']}\n{item['answer']}")
             yield count.keep(self._row(parent, passage, item))
 
     def _refused(self, item: Mapping[str, str], passage: str, pool: Pool) -> Refusal | None:
         question, answer, evidence = (item.get(name, "") for name in ("question", "answer", "evidence"))
         limits = checks.Limits(self.shared, self.longest_copy)
         both = f"{question}\n{answer}"
-        alike, _ = pool.nearest(question)
+        alike, _ = pool.nearest(both)
         return (
             checks.good_question(question)
             or checks.good_answer(question, answer)
