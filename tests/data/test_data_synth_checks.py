@@ -35,7 +35,7 @@ def reason(found: object) -> str:
         ("2 nurses called each woman.", SOURCE, ""),  # the source spells it
         ("Screening rose from 61% to 75%.", SOURCE, "number-not-in-source"),
         ("Women in South Dakota were asked by telephone.", SOURCE, "name-not-in-source"),
-        ("The BRCA2 gene was not tested.", SOURCE, "number-not-in-source"),
+        ("The BRCA2 gene was not tested.", SOURCE, "name-not-in-source"),
         ("The KRAS gene was not tested.", SOURCE, "name-not-in-source"),
         ("Screening is a fine thing that everybody should want.", SOURCE, "words-not-in-source"),
         ("每日剂量为100毫克，饭后服用。", CHINESE, ""),
@@ -157,19 +157,20 @@ def test_telling_words_are_pairs_of_characters_in_chinese() -> None:
     assert telling("the dose of 血小板") == {"dose", "血小", "小板"}
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from("abcd"), max_size=12), st.lists(st.sampled_from("abcd"), max_size=12))
-def test_rouge_l_is_that_of_the_library(one: list[str], other: list[str]) -> None:
+def test_rouge_l_is_that_of_the_library() -> None:
     from rouge_score.rouge_scorer import RougeScorer
 
-    theirs = RougeScorer(["rougeL"]).score(" ".join(one), " ".join(other))["rougeL"].fmeasure
-    assert rouge_l(one, other) == pytest.approx(theirs)
+    theirs, dice = RougeScorer(["rougeL"]), random.Random(2)
+    for _ in range(60):
+        one, other = (dice.choices("abcd", k=dice.randint(0, 12)) for _ in range(2))
+        expected = theirs.score(" ".join(one), " ".join(other))["rougeL"].fmeasure
+        assert rouge_l(one, other) == pytest.approx(expected)
 
 
 def test_the_pool_finds_what_comparing_with_all_finds() -> None:
-    """300 random texts of few words, many of them alike: the nearest is that of a plain comparison with every one."""
+    """120 random texts of few words, many of them alike: the nearest is that of a plain comparison with every one."""
     dice = random.Random(5)
-    texts = [" ".join(dice.choices(["a", "bb", "ccc", "dddd", "eeeee"], k=dice.randint(1, 9))) for _ in range(300)]
+    texts = [" ".join(dice.choices(["a", "bb", "ccc", "dddd", "eeeee"], k=dice.randint(1, 9))) for _ in range(120)]
     pool, known = Pool(0.7), list[str]()
     for text in texts:
         best = max((rouge_l(tokens(text), tokens(other)) for other in known), default=0.0)
@@ -208,7 +209,7 @@ def test_a_numbered_list() -> None:
     assert numbered(text) == ["First\n   goes on", "Second", "第三"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(alphabet="ab.。\n !", max_size=400), st.integers(20, 60))
 def test_passages_hold_all_words_in_order_and_none_is_too_long(text: str, most: int) -> None:
     parts = passages(text, most)

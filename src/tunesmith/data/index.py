@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.core.types import Example, Split
+from tunesmith.core.types import DataKind, Example, Split
 from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
 from tunesmith.data.similarity import normalised
@@ -20,6 +20,7 @@ from tunesmith.data.texts import GENERAL, answer, hash_of, own_text, question, s
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 CODES: dict[Split | None, int] = {"train": 0, "valid": 1, "test": 2, GENERAL: 3, None: -1}
 """How a split stands in the column `split`."""
+KINDS: tuple[DataKind, ...] = get_args(DataKind)
 NAMES: dict[int, Split | None] = {code: split for split, code in CODES.items()}
 
 ROW = np.dtype(
@@ -34,6 +35,8 @@ ROW = np.dtype(
         ("group", np.int64),  # hash of the group, 0: there is none
         ("by_group", np.uint64),  # number drawn for the group, or for the row where it has none
         ("by_row", np.uint64),  # number drawn for the row
+        ("kind", np.int8),  # number of its kind in `KINDS`
+        ("source", np.int64),  # hash of its source
     ]
 )
 
@@ -62,20 +65,27 @@ class Index:
         """Which rows are still there and of this split."""
         return np.asarray(self.kept & (self.rows["split"] == CODES[split]))
 
-    def classes(self, column: str) -> Rows:
-        """Per row the first kept row that has the same hash in `column`; -1 where it is 0 or the row is gone."""
+    def classes(self, column: str, *, among: Mask | None = None) -> Rows:
+        """Per row the first kept row (of `among`) that has the same hash in `column`; -1: its is 0, or it is gone."""
         first = np.full(len(self.rows), -1, dtype=np.int64)
-        where = np.flatnonzero(self.kept & (self.rows[column] != 0))
+        there = self.kept if among is None else self.kept & among
+        where = np.flatnonzero(there & (self.rows[column] != 0))
         _, begin, of = np.unique(self.rows[column][where], return_index=True, return_inverse=True)
         first[where] = where[begin][of]
         return first
 
-    def near(self, column: str, threshold: float) -> Pairs:
-        """Near pairs among the kept rows that are the first of their class in `column` (`own` or `asked`)."""
+    def near(self, column: str, threshold: float, *, among: Mask | None = None) -> Pairs:
+        """Near pairs among the kept rows that are the first of their class in `column` (`own` or `asked`).
+
+        Args:
+            column: what is compared.
+            threshold: see `near.near`.
+            among: only pairs of these rows are looked for, the first of a class among them; None: all.
+        """
         grams = self.own if column == "own" else self.asked
         if grams is None:
             raise ValueError("this index was made without grams")
-        first = self.classes(column) == np.arange(len(self.rows))
+        first = self.classes(column, among=among) == np.arange(len(self.rows))
         return near(grams, threshold, among=first, counted=self.kept, general=self.general)
 
 
@@ -136,6 +146,8 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
             0 if example.group is None else hash_of(" " + example.group),
             drawn(seed, example.id if example.group is None else example.group),
             drawn(seed, example.id),
+            KINDS.index(example.kind),
+            hash_of(" " + example.source),
         )
     return Piece(rows, grams_of(own) if near else None, grams_of(asked) if near else None)
 

@@ -14,7 +14,7 @@ from tunesmith.data.texts import GENERAL
 
 _SHOWN_PAIRS = 10
 _Match = tuple[int, float]
-_HELD_OUT: tuple[Split, ...] = ("valid", "test")
+HELD_OUT: tuple[Split, ...] = ("valid", "test")
 _TRAINED: tuple[Split, ...] = ("train", GENERAL)
 
 
@@ -36,7 +36,7 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None) -> dict[s
         numbers; `placed` writes their places.
     """
     trained = np.isin(index.rows["split"], [CODES[split] for split in _TRAINED]) & index.kept
-    held = np.isin(index.rows["split"], [CODES[split] for split in _HELD_OUT]) & index.kept
+    held = np.isin(index.rows["split"], [CODES[split] for split in HELD_OUT]) & index.kept
     asked = index.rows["asked"].tolist()
     first: dict[int, int] = {}
     for i in np.flatnonzero(trained).tolist():
@@ -45,7 +45,7 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None) -> dict[s
     exact = {i: (first[asked[i]], 1.0) for i in np.flatnonzero(held).tolist() if asked[i] in first}
     found = exact if near is None else _near_matches(asked, near, held, first) | exact
     result: dict[str, Any] = {"threshold": None if near is None else threshold}
-    for split in _HELD_OUT:
+    for split in HELD_OUT:
         result[split] = _of_split(split, index, found, set(exact))
         if near is None:
             result[split].update(near=None, near_share=None)
@@ -54,14 +54,14 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None) -> dict[s
 
 def shown_rows(leaks: Mapping[str, Any]) -> set[int]:
     """Numbers of the rows whose places are to be told."""
-    pairs = [pair for split in _HELD_OUT for pair in leaks[split]["pairs"]]
+    pairs = [pair for split in HELD_OUT for pair in leaks[split]["pairs"]]
     return {pair[side] for pair in pairs for side in ("row", "train")}
 
 
 def placed(leaks: Mapping[str, Any], places: Mapping[int, str]) -> dict[str, Any]:
     """`leaks` with places in place of row numbers."""
     told = dict(leaks)
-    for split in _HELD_OUT:
+    for split in HELD_OUT:
         pairs = [pair | {side: places[pair[side]] for side in ("row", "train")} for pair in leaks[split]["pairs"]]
         told[split] = leaks[split] | {"pairs": pairs}
     return told

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.errors import Problem, UserError
-from tunesmith.core.examples import iterate_examples
 from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Snapshot, Split, Tally
+from tunesmith.data import mixing
 from tunesmith.data.gate import judge
 from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
 from tunesmith.data.leak import leakage, placed, shown_rows
-from tunesmith.data.line import Line, checked, index_rows
-from tunesmith.data.operations import EXTRACTORS, corpus_filters
+from tunesmith.data.line import Indexing, Line, checked
+from tunesmith.data.making import Training, make_all, makers
+from tunesmith.data.operations import AUGMENTERS, EXTRACTORS, SYNTHESIZERS, corpus_filters
 from tunesmith.data.read._files import locate
 from tunesmith.data.read._tree import plain_name
 from tunesmith.data.shards import Job
@@ -31,7 +32,7 @@ from tunesmith.data.split import assign_splits
 from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "2"
+VERSION = "3"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
@@ -47,6 +48,11 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         problems += FILTERS.problems(use, where=f"data.filter[{i}]")
     for i, use in enumerate(spec.extract):
         problems += EXTRACTORS.problems(use, where=f"data.extract[{i}]")
+    for i, use in enumerate(spec.synthesize):
+        problems += SYNTHESIZERS.problems(use, where=f"data.synthesize[{i}]")
+    for i, use in enumerate(spec.augment):
+        problems += AUGMENTERS.problems(use, where=f"data.augment[{i}]")
+    problems += mixing.problems(spec.mix)
     for i, use in enumerate(spec.sources):
         problems += _source_problems(use, root, f"data.sources[{i}]")
     return problems
@@ -69,7 +75,7 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
 
 
 def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
-    """Read, clean, filter, merge copies, split, cap, check for leaks, write, judge.
+    """Read, clean, filter, merge copies, split, cap, make more rows, mix, check for leaks, write, judge.
 
     Writes `examples.parquet`, `drops.jsonl`, `datasheet.json`, `datasheet.md` and, where a filter set rows aside,
     `aside.parquet` into `context.out`, and with `extract` the graph of facts; the verdict of G1 stands in the snapshot.
@@ -88,25 +94,29 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     intake = take_in(job, context.executor, events=context.events, stage=NAME)
     tell("note", NAME, "looking for copies, splitting, checking for leaks")
     threshold = spec.duplicates.near
-    index = index_rows(intake.rows, folder, context.executor, seed=context.seed, near=threshold is not None)
-    line = Line(intake.rows, index, intake.tallies)
+    indexing = Indexing(folder, intake.rows.shared_systems(), context.seed, threshold)
+    line = Line(intake.rows, indexing.index(intake.rows, context.executor), intake.tallies)
     for number, (step, corpus) in enumerate(corpus_filters(spec).items()):
         line.filter(step, number, corpus)
     line.merge_copies(spec.duplicates)
-    near = index.near("asked", threshold) if threshold is not None else None
+    near = line.index.near("asked", threshold) if threshold is not None else None
     shares: dict[Split, float] = {"train": spec.split.train, "valid": spec.split.valid, "test": spec.split.test}
-    assign_splits(index, shares, near=near)
-    dealt = {split: int(index.of_split(split).sum()) for split in SPLITS}
+    assign_splits(line.index, shares, near=near)
+    dealt = {split: int(line.index.of_split(split).sum()) for split in SPLITS}
     line.cap(spec.at_most_rows)
+    facts = _facts(line, spec, context)
+    make_all(line, makers(spec), indexing, context=context)
+    mixed = mixing.mix_rows(line, spec.mix)
+    index = line.index
     leaks = leakage(index, near, threshold)
-    leaks = placed(leaks, intake.rows.places(shown_rows(leaks)))
+    leaks = placed(leaks, line.rows.places(shown_rows(leaks)))
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
     verdict = judge(spec, snapshot, trained=_trained(index, profile.labels), labels=profile.labels)
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
-    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index), **_facts(spec, context)})
+    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index), "mix": mixed, **facts})
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
 
@@ -120,6 +130,7 @@ def _counted(tallies: tuple[Tally, ...], index: Index) -> Snapshot:
     groups = index.rows["group"][index.kept]
     return Snapshot(
         rows_in=tallies[0].rows_in,
+        made=sum(tally.made for tally in tallies),
         kept=tallies[-1].kept,
         dropped=dict(sorted(lost.items())),
         splits={split: rows for split, rows in splits.items() if split != GENERAL or rows},
@@ -176,15 +187,14 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
     return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
 
 
-def _facts(spec: DataSpec, context: Context) -> dict[str, Any]:
-    """What extractors found in the training rows, for the datasheet; the graph is written beside it."""
+def _facts(line: Line, spec: DataSpec, context: Context) -> dict[str, Any]:
+    """What extractors found in the training rows, for the datasheet; the graph is written beside the snapshot."""
     if not spec.extract:
         return {}
     from tunesmith.data.knowledge.extraction import extracted
     from tunesmith.data.knowledge.spec import Facts
 
-    examples = iterate_examples(context.out / "examples.parquet", "train")
-    found = extracted(examples, spec.extract, Facts(**spec.facts.model_dump()), context=context)
+    found = extracted(Training(line), spec.extract, Facts(**spec.facts.model_dump()), context=context)
     return {"facts": found.told}
 
 

@@ -1,1 +1,1 @@
-"""Synthesizers: one file, one way to make instruction rows from documents, seeds or facts."""
+"""Ways to have rows written by a model or out of facts; each file is a component."""

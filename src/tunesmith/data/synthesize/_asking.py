@@ -16,7 +16,7 @@ from tunesmith.data.synthesize._replies import Replies, Reply
 from tunesmith.data.synthesize._teacher import Endpoint, Price, Teacher
 from tunesmith.models.spec import ModelSpec
 
-FILE = "synthesize/replies.jsonl"
+FILE = "replies.jsonl"
 AT_ONCE = 16
 """Prompts that makers give at a time; bounds what is in memory and, on this machine, what a kill can cost."""
 _MOST_FAILURES = 5

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import shorten
 from tunesmith.core.files import read_json, write_json
-from tunesmith.core.ids import content_id
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Drop, Example, Refusal
 from tunesmith.data.synthesize._asking import Spent
@@ -18,7 +16,7 @@ from tunesmith.data.synthesize._replies import Reply
 from tunesmith.data.synthesize._teacher import Price
 
 _STAGE = "data"
-_FOLDER = "synthesize"
+FILE = "yield.json"
 
 
 @dataclass
@@ -63,18 +61,16 @@ class Yield:
         told = {"step": self.step, **rows, "dropped": dict(sorted(self.dropped.items()))}
         return told if spent is None else {**told, **spent.told(price)}
 
-    def end(self, context: Context, settings: Any, spent: Spent | None = None, price: Price | None = None) -> None:
-        """Tell what came of it, and keep that in `context.scratch` for `told_yields`."""
+    def end(self, context: Context, spent: Spent | None = None, price: Price | None = None) -> None:
+        """Tell what came of it, and keep that in `context.scratch` for `told_yield`."""
         told = self.told(spent, price or Price())
-        path = context.scratch / _FOLDER / f"{content_id('yield', {'step': self.step, 'settings': settings})}.json"
-        write_json(path, told)
+        write_json(context.scratch / FILE, told)
         context.events.tell("note", _STAGE, _line(told), **told)
 
 
-def told_yields(scratch: Path) -> Iterator[dict[str, Any]]:
-    """What `Yield.end` kept of every maker of a run, in the order of their names."""
-    found = [read_json(path) for path in sorted((scratch / _FOLDER).glob("yield-*.json"))]
-    yield from sorted(found, key=lambda told: str(told["step"]))
+def told_yield(scratch: Path) -> dict[str, Any] | None:
+    """What `Yield.end` kept of the maker that worked with this folder; None where there is nothing."""
+    return dict(read_json(scratch / FILE)) if (scratch / FILE).is_file() else None
 
 
 def _line(told: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +72,7 @@ class DocumentQuestions:
                 replies = asker.ask([self._prompt(passage) for _, passage in group])
                 for (parent, passage), reply in zip(group, replies, strict=True):
                     yield from self._rows(parent, passage, reply, pool=pool, count=count)
-            count.end(context, asdict(self), asker.spent, self.teacher.price)
+            count.end(context, asker.spent, self.teacher.price)
 
     def _passages(self, rows: Iterable[Example], count: Yield) -> Iterator[tuple[Example, str]]:
         for row in rows:

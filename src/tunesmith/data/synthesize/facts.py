@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +78,7 @@ class Facts:
                 yield count.keep(child(parent, row.messages, attributes=row.attributes))
             else:
                 yield count.drop(parent, refusal)
-        count.end(context, asdict(self))
+        count.end(context)
 
 
 def _refused(row: Example) -> Refusal | None:

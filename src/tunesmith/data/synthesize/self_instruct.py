@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +72,7 @@ class SelfInstruct:
         with asking(self.teacher, context) as asker:
             if seeds:
                 yield from self._rounds(_Known(seeds, self.unlike), asker, count, dice)
-            count.end(context, asdict(self), asker.spent, self.teacher.price)
+            count.end(context, asker.spent, self.teacher.price)
 
     def _rounds(self, known: _Known, asker: Asker, count: Yield, dice: random.Random) -> Iterator[Example | Drop]:
         """Rounds of a fixed number of prompts, so that what is made does not depend on how many are asked at once."""
