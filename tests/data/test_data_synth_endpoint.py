@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synth_fakes import context, document, documents, split, teacher, told
 
+from synth_fakes import context, document, documents, split, teacher, told
 from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event
 from tunesmith.core.types import Drop, Example
@@ -31,7 +31,7 @@ class Server:
     """The server's process."""
 
     def __init__(self) -> None:
-        script = Path(__file__).with_name("chat_server.py")
+        script = Path(__file__).parents[1] / "chat_server.py"
         command = [sys.executable, str(script)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout

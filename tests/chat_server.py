@@ -7,6 +7,7 @@ The name of the model says how it behaves; `GET /asked/MODEL` tells how often th
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 ASKED: Counter[str] = Counter()
 LOCK = threading.Lock()
 SILENCE_SECONDS = 30
+WORDS = [a + b for a in ("ba", "do", "ki", "lu", "me", "no", "pa", "ri") for b in ("ban", "der", "gil", "mon", "tas")]
 
 
 def good_answer(prompt: str) -> str:
@@ -32,8 +34,8 @@ def good_answer(prompt: str) -> str:
         ]  # fmt: skip
         return "Here you are:\n```json\n" + json.dumps(rows) + "\n```"
     if "numbered list" in prompt:
-        seed = len(prompt)
-        return "\n".join(f"{n}. Explain how organ {seed}{n} fails when substance {n}{seed} is lacking." for n in (1, 2))
+        dice = random.Random(prompt)
+        return "\n".join(f"{n}. Explain {' '.join(dice.choices(WORDS, k=7))}." for n in (1, 2))
     return f"It fails because the substance is needed there ({len(prompt)})."
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from chat_server import good_answer
 from tunesmith.core.events import Event, Events
-from tunesmith.core.protocols import Context
-from tunesmith.core.types import Drop, Example, Message, example_id
+from tunesmith.core.protocols import Context, Conversation
+from tunesmith.core.types import Answer, Drop, Example, Message, Usage, example_id
 from tunesmith.data.synthesize._teacher import Endpoint, Teacher
 
 DOCUMENTS = (
@@ -48,3 +51,22 @@ def split(made: list[Example | Drop]) -> tuple[list[Example], list[Drop]]:
 
 def told(events: list[Event], step: str) -> dict[str, Any]:
     return next(event.data for event in events if event.data.get("step") == step)
+
+
+class Fake:
+    """An answerer that says what a function makes of the last turn."""
+
+    name = "fake"
+
+    def __init__(self, says: Callable[[str], str] = good_answer) -> None:
+        self.says, self.asked, self.opened = says, 0, 0
+
+    def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
+        self.asked += len(conversations)
+        usage = Usage(prompt_tokens=50, answer_tokens=10, seconds=0.5)
+        return [Answer(text=self.says(turns[-1].content), usage=usage) for turns in conversations]
+
+    @contextmanager
+    def open(self, _: Any) -> Iterator[Fake]:
+        self.opened += 1
+        yield self
