@@ -141,7 +141,7 @@ def test_facts_need_no_model_and_their_rows_are_children(tmp_path: Path) -> None
     assert len(rows) == 4 and drops == []
     assert {(row.parent, row.group, row.split, row.place) for row in rows} == {(parent.id, "g1", "train", parent.place)}
     assert {row.attributes["phrasing"] for row in rows} == {"statement", "forward", "backward", "cloze"}
-    assert rows[0].text == "Fever suggests influenza."
+    assert rows[0].text is not None and "influenza" in rows[0].text
 
 
 def test_rows_that_were_judged_bad_are_no_seeds(model: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 The rules are cues of the catalogue. A type scores 3 for a cue in the question, 1 more where the cue begins within
 the first 60 characters (what is asked for is mostly said first), 3 for what the question must carry, 2 for a cue in the
 answer, 1 where the answer has the type's form and -1 where it has not, and the type's weight. The best type wins; of
-equal ones that whose cue stands first, then the earlier one of the catalogue.
+equal ones that whose cue stands first, then that whose cue is longer ("explain why" says more than "explain").
 """
 
 from __future__ import annotations
@@ -62,14 +62,16 @@ NO_TAG = Tag(UNKNOWN, 0.0, "none")
 def by_rules(looks: Looks) -> Tag:
     """The type that scores best, if it scores at least 2; `unknown` otherwise."""
     scored = sorted(
-        ((-score, place, number) for number, (score, place) in enumerate(_scores(looks)) if score >= _LEAST_SCORE)
+        (-met.score, met.place, -met.length, number)
+        for number, met in enumerate(_scores(looks))
+        if met.score >= _LEAST_SCORE
     )
     if not scored:
         return NO_TAG
     best = -scored[0][0]
     tied = len(scored) > 1 and -scored[1][0] == best
     confidence = min(best, _SURE) / (_SURE + 1) * (_TIE if tied else 1.0)
-    return Tag(task_types()[scored[0][2]].id, round(confidence, 3), "rules")
+    return Tag(task_types()[scored[0][3]].id, round(confidence, 3), "rules")
 
 
 class Classifier:
@@ -119,28 +121,35 @@ class Classifier:
         return self._known[language]
 
 
-def _scores(looks: Looks) -> Iterator[tuple[int, int]]:
-    """(score, place of the cue) of every type, in the order of the catalogue."""
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """How well a type fits: its score, where its cue begins, how long that is."""
+
+    score: int = 0
+    place: int = _NOWHERE
+    length: int = 0
+
+
+def _scores(looks: Looks) -> Iterator[_Met]:
+    """How well every type fits, in the order of the catalogue."""
     for task, (cue, answer_cue) in zip(task_types(), _compiled(looks.language), strict=True):
-        if not looks.given.issuperset(task.given):
-            yield 0, _NOWHERE
+        fits = looks.given.issuperset(task.given)
+        met = cue.search(looks.asked) if cue and fits else None
+        said = answer_cue.search(looks.answer) if answer_cue and fits else None
+        if not (met or said or (task.given and fits)):
+            yield _Met()
             continue
-        met = cue.search(looks.asked) if cue else None
-        said = answer_cue.search(looks.answer) if answer_cue else None
-        if not (met or said or task.given):
-            yield 0, _NOWHERE
-            continue
-        place = met.start() if met else _NOWHERE
+        place, end = met.span() if met else (_NOWHERE, _NOWHERE)
         score = _CUE * bool(met) + _EARLY * (place < _EARLY_CHARACTERS) + _GIVEN * bool(task.given)
         score += _ANSWER * bool(said) + task.weight
         if task.form:
             score += _FORM if looks.forms & set(task.form) else -_FORM
-        yield score, place
+        yield _Met(score, place, end - place)
 
 
 @cache
 def _compiled(language: Language) -> list[tuple[re.Pattern[str] | None, re.Pattern[str] | None]]:
-    border = r"(?<!\w)" if language == "en" else ""
+    border = r"(?<![\w-])" if language == "en" else ""
     return [
         (_pattern(task.cues.get(language), border), _pattern(task.answer_cues.get(language), border))
         for task in task_types()
