@@ -31,6 +31,7 @@ _SURE = 6
 _TIE = 0.7
 _NOWHERE = 10_000
 _AT_ONCE = 256
+_CAPITAL = re.compile(r"\\.|[A-Z]")
 
 
 class Embedder(Protocol):
@@ -132,10 +133,11 @@ class _Met:
 
 def _scores(looks: Looks) -> Iterator[_Met]:
     """How well every type fits, in the order of the catalogue."""
+    asked, answer = looks.asked.lower(), looks.answer.lower()
     for task, (cue, answer_cue) in zip(task_types(), _compiled(looks.language), strict=True):
         fits = looks.given.issuperset(task.given)
-        met = cue.search(looks.asked) if cue and fits else None
-        said = answer_cue.search(looks.answer) if answer_cue and fits else None
+        met = cue.search(asked) if cue and fits else None
+        said = answer_cue.search(answer) if answer_cue and fits else None
         if not (met or said or (task.given and fits)):
             yield _Met()
             continue
@@ -157,7 +159,10 @@ def _compiled(language: Language) -> list[tuple[re.Pattern[str] | None, re.Patte
 
 
 def _pattern(text: str | None, border: str) -> re.Pattern[str] | None:
-    return re.compile(f"{border}(?:{text})", re.IGNORECASE | re.DOTALL) if text else None
+    if not text:
+        return None
+    small = _CAPITAL.sub(lambda found: found[0] if found[0][0] == "\\" else found[0].lower(), text)
+    return re.compile(f"{border}(?:{small})", re.DOTALL)  # on small letters: twice as quick as IGNORECASE
 
 
 @cache

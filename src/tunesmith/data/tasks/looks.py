@@ -12,7 +12,7 @@ from tunesmith.data.tasks.catalogue import Form, Given, Language
 
 _CHINESE_SHARE = 0.3
 _SHORT_WORDS, _LONG_WORDS, _LABEL_WORDS = 25, 60, 4
-_HEAD, _TAIL = 500, 300
+_HEAD, _TAIL = 400, 240
 """Characters of the beginning and the end of a long question that are looked at: what is asked stands there."""
 _YES_NO = re.compile(
     r"^\W*(?:yes|no|maybe|true|false|correct|incorrect|是的?|否|不是|对|错|正确|错误)\b", re.IGNORECASE
