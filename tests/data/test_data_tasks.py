@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from shared_data import rows_of
-from task_gold import GOLD, labelled
 
+from task_gold import GOLD, labelled
 from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.types import Example, Message, ToolCall
 from tunesmith.data.tasks.catalogue import UNKNOWN, families, lookup, task_types
 from tunesmith.data.tasks.classify import NO_TAG, Classifier, Tag, by_rules
-from tunesmith.data.tasks.coverage import covered, coverage, coverage_reason
+from tunesmith.data.tasks.coverage import coverage, coverage_reason, covered
 from tunesmith.data.tasks.draw import coverage_figure, write_coverage
 from tunesmith.data.tasks.looks import forms, looks_of
 from tunesmith.data.tasks.spec import Tasks
@@ -128,7 +128,7 @@ def test_what_no_rule_knows_gets_the_nearest_definition_if_it_is_near_enough() -
     assert near and near.by == "nearest" and 0 < near.confidence <= 0.5
     assert chinese == NO_TAG  # the embedder was not trained on Chinese
     assert known and (known.task, known.by) == ("translation", "rules")
-    assert list(Classifier(Letters(), at_least=1.1).tag(rows))[0] == NO_TAG
+    assert next(Classifier(Letters(), at_least=1.1).tag(rows)) == NO_TAG
 
 
 def test_plain_texts_are_no_task() -> None:
