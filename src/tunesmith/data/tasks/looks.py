@@ -10,7 +10,7 @@ from tunesmith.core.types import Example, Message
 from tunesmith.data.chinese import HAN, han_share
 from tunesmith.data.tasks.catalogue import Form, Given, Language
 
-_CHINESE_SHARE = 0.3
+_CHINESE_SHARE = 0.15
 _SHORT_WORDS, _LONG_WORDS, _LABEL_WORDS = 25, 60, 4
 _HEAD, _TAIL = 400, 240
 """Characters of the beginning and the end of a long question that are looked at: what is asked stands there."""
@@ -39,7 +39,7 @@ class Looks:
     Fields:
         asked: the last question: its beginning, and its end where it is long.
         answer: what was answered.
-        language: `zh` where at least 30 % of the question's letters are Chinese.
+        language: `zh` where at least 15 % of the question's letters are Chinese.
         forms: what the answer looks like; given: what the question carries.
     """
 
