@@ -14,13 +14,18 @@ GOLD = Path(__file__).parent / "data" / "gold" / "task_labels.jsonl"
 
 @dataclass(frozen=True)
 class Labelled:
-    """One row of the gold set: `task` is the first choice of the reader, `also` what is right as well."""
+    """One row of the gold set: `task` is the first choice of the reader, `also` what is right as well.
+
+    Set 1 was labelled before the classifier had seen it, and rules were mended on its errors afterwards; set 2 was
+    drawn and labelled after that, and no rule was changed since.
+    """
 
     file: str
     row: int
     language: str
     task: str
     also: tuple[str, ...]
+    set: int
 
     def example(self, rows: list[dict[str, Any]]) -> Example:
         """The row as a project has it: a question with its input, options or table, and the answer."""

@@ -27,10 +27,11 @@ from tunesmith.data.tasks.spec import Tasks
 from tunesmith.data.tasks.tagging import PICTURE, tag_rows
 
 HAN = re.compile("[\u4e00-\u9fff]")
-FIRST = {"en": 0.62, "zh": 0.50}
-"""Least share of rows that get the reader's first choice; what was measured stands in docs/synthesis.md."""
-EITHER = {"en": 0.76, "zh": 0.63}
-"""The same for a choice that the reader calls right."""
+LEAST = {("en", 2): (0.50, 0.72), ("zh", 2): (0.56, 0.70), ("en", 1): (0.74, 0.90), ("zh", 1): (0.72, 0.87)}
+"""(language, set) -> least share of rows that get the reader's first choice, and one that the reader calls right.
+
+What was measured, a little above these, stands in docs/synthesis.md.
+"""
 
 
 def row(question: str, answer: str = "", **more: Any) -> Example:
@@ -187,7 +188,7 @@ def test_the_picture_has_a_bar_for_each_type_and_a_mark_for_what_is_asked_for(tm
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     page = (tmp_path / "a").read_text("utf-8")
     assert "Poem" in page and "Medicine" in page and "unknown: 1 (50.0%)" in page
-    assert not re.search(r'(?:src|href)=["\']http', page)
+    assert "default-src 'none'" in page and "http" not in page.partition("<script>")[0].replace("http-equiv", "")
 
 
 def test_settings_lead_to_picture_counts_and_reason(tmp_path: Path) -> None:
@@ -211,10 +212,11 @@ def _rows(file: str) -> list[dict[str, Any]]:
     return rows_of(file)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_rules_on_rows_that_a_reader_labelled(language: str) -> None:
-    gold = [item for item in labelled() if item.language == language]
+@pytest.mark.parametrize(("language", "number"), list(LEAST))
+def test_rules_on_rows_that_a_reader_labelled(language: str, number: int) -> None:
+    gold = [item for item in labelled() if (item.language, item.set) == (language, number)]
     tags = list(Classifier().tag([item.example(_rows(item.file)) for item in gold]))
     first = sum(tag is not None and tag.task == item.task for item, tag in zip(gold, tags, strict=True))
-    either = sum(tag is not None and tag.task in (item.task, *item.also) for item, tag in zip(gold, tags, strict=True))
-    assert first / len(gold) >= FIRST[language] and either / len(gold) >= EITHER[language]
+    right = sum(tag is not None and tag.task in (item.task, *item.also) for item, tag in zip(gold, tags, strict=True))
+    least_first, least_right = LEAST[language, number]
+    assert first / len(gold) >= least_first and right / len(gold) >= least_right

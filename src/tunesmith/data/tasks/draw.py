@@ -18,6 +18,11 @@ _COLOURS = (
     "#2f7de1", "#d29a3a", "#3fa66b", "#b5598f", "#7a6fd0", "#cc6a4b", "#4aa3b5", "#8b9a3b", "#a0763f", "#5f7fae",
     "#c2507a", "#6b9e8a", "#8b95a5",
 )  # fmt: skip
+_POLICY = (
+    "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:\">"
+)
+"""Nothing may be asked for over a network, whatever the page holds."""
 _ROW_PIXELS = 20
 _GREY, _RED = "#8b95a5", "#c0392b"
 _TEXTS: Mapping[Language, Mapping[str, str]] = {
@@ -50,7 +55,7 @@ def write_coverage(found: Coverage, path: Path, *, must: Mapping[str, int], lang
     script = f"<script>{get_plotlyjs()}</script><script>const f={figure};Plotly.newPlot('plot',f.data,f.layout,"
     script += "{displayModeBar:false,responsive:true})</script>"
     style = "body{font:14px/1.5 system-ui,'Noto Sans CJK SC','Microsoft YaHei',sans-serif;margin:2em;color:#1f2937}"
-    head = f"<meta charset='utf-8'><title>{escape(texts['title'])}</title><style>{style}</style>"
+    head = f"<meta charset='utf-8'>{_POLICY}<title>{escape(texts['title'])}</title><style>{style}</style>"
     write_text(path, f"<!doctype html><html lang='{language}'><head>{head}</head><body>{body}{script}</body></html>\n")
 
 
