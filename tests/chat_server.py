@@ -116,6 +116,9 @@ class Handler(BaseHTTPRequestHandler):
             json.dumps([{"question": "What is used against gout?", "answer": answer, "evidence": "Gout is treated"}])
         )
 
+    def headers_of(self, prompt: str, times: int) -> None:
+        self.say(str(self.headers))
+
     def prose(self, prompt: str, times: int) -> None:
         self.say("I would rather talk about the weather, which was fine today.")
 

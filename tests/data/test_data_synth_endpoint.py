@@ -175,6 +175,16 @@ def test_a_key_that_is_not_there_is_a_problem_of_check_and_nothing_is_asked(tmp_
         list(maker.make(documents(), context(tmp_path)))
 
 
+def test_a_key_of_another_service_is_never_sent_along(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "sk-of-somebody-else")
+    made(server, tmp_path, "headers-of", [documents()[0]])
+    sent = (tmp_path / "scratch" / FILE).read_text("utf-8")
+    assert "uthorization: Bearer none" in sent and "somebody-else" not in sent
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         list(DocumentQuestions(teacher("http://127.0.0.1:9/v1", retries=0)).make(documents(), context(tmp_path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -56,10 +57,10 @@ class Teacher(Section):
         if self.endpoint is None:
             from tunesmith.models.stage import check
 
-            return check(ModelSpec(use=self.model), root)
+            return [replace(problem, path="teacher") for problem in check(ModelSpec(use=self.model), root)]
         if self.endpoint.key and not os.environ.get(self.endpoint.key):
             message = f"the environment has no {self.endpoint.key}, which holds the endpoint's key"
-            return [Problem("no-key", message, f"export {self.endpoint.key}=...", "teacher.endpoint.key")]
+            return [Problem("no-key", message, f"export {self.endpoint.key}=...", "teacher")]
         return []
 
     def outside(self, root: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +43,7 @@ class Facts:
 
     def check(self, root: Path) -> list[Problem]:
         """What is wrong with the extractors' settings."""
-        return [p for i, use in enumerate(self.extract) for p in _EXTRACTORS.problems(use, where=f"extract[{i}]")]
+        return [replace(p, path="extract") for use in self.extract for p in _EXTRACTORS.problems(use)]
 
     def outside(self, root: Path) -> dict[str, str]:
         """The digest of the table of synonyms."""
