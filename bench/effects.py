@@ -1,9 +1,9 @@
-"""What the methods of `tune` do on real tasks: each arm is a whole project, run, judged by its gates, and compared.
+"""What methods do on real tasks: each arm is a whole project, run, judged by its gates, and compared.
 
-An arm changes the section `tune` and nothing else (`effects.json`), so that data, base and baseline are the same files
-for all arms of a seed. Seeds change the split, the order and the adapter. Everything is kept in `.bench/effects`: what
-was run once is read again, so arms can be run one by one and told together. The medical task needs short general rows,
-made from the alpaca rows of `../shared/data/formats`.
+An arm changes some settings of the sections it names (`effects.json`) and nothing else, so that base and held-out rows
+are the same for all arms of a seed. Seeds change the split, the order and the adapter. Everything is kept in
+`.bench/effects`: what was run once is read again, so arms can be run one by one and told together. The medical task
+needs short general rows, made from the alpaca rows of `../shared/data/formats`.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ def run(asked: Asked) -> Outcome:
         )
     )
     for question in json.loads(ARMS.read_text(encoding="utf-8")):
-        arms = {name: tune for name, tune in question["arms"].items() if _wanted(name, question, asked)}
+        arms = {name: changes for name, changes in question["arms"].items() if _wanted(name, question, asked)}
         if not arms:
             continue
         found: dict[str, list[Run]] = {name: [] for name in arms}
         for seed in range(asked.rounds or SEEDS):
-            for name, tune in arms.items():
-                found[name].append(_arm(question["task"], seed, tune, asked))
+            for name, changes in arms.items():
+                found[name].append(_arm(question["task"], seed, changes, asked))
                 outcome.add(f"{question['task']}: {name}", _figures(found[name][-1]))
                 print(f"  seed {seed}, {question['task']}, {name}: {_told(found[name][-1])}", flush=True)
         outcome.notes += [question["question"], *_compared(question["task"], found)]
@@ -89,8 +89,8 @@ def _wanted(name: str, question: Line, asked: Asked) -> bool:
     return not asked.only or any(part.lower() in known.lower() for part in asked.only)
 
 
-def _arm(task: str, seed: int, tune: Line, asked: Asked) -> Run:
-    """Run the project of `task` and `seed` with `tune` changed; what was run before is only read."""
+def _arm(task: str, seed: int, changes: Line, asked: Asked) -> Run:
+    """Run the project of `task` and `seed` with `changes` to its sections; what was run before is only read."""
     rows = f"-{asked.rows}" if asked.rows else ""
     folder = FOLDER / f"{task}{rows}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,13 +98,14 @@ def _arm(task: str, seed: int, tune: Line, asked: Asked) -> Run:
         fcntl.flock(alone, fcntl.LOCK_EX)  # another benchmark may be at work on another arm of this project
         if not (folder / "start.yaml").is_file():
             _make(task, seed, folder, rows=asked.rows)
-        return _run_alone(folder, tune, asked)
+        return _run_alone(folder, changes, asked)
 
 
-def _run_alone(folder: Path, tune: Line, asked: Asked) -> Run:
+def _run_alone(folder: Path, changes: Line, asked: Asked) -> Run:
     round_trip = YAML(typ="rt", pure=True)
     project = round_trip.load((folder / "start.yaml").read_text(encoding="utf-8"))
-    project["tune"].update(tune)
+    for section, settings in changes.items():
+        project[section].update(settings)
     project["model"] = {"use": str(asked.model)}
     with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:
         round_trip.dump(project, file)

@@ -13,10 +13,11 @@ import numpy as np
 from tunesmith.core.protocols import Context, Maker
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Drop, Example, Refusal, Tally
-from tunesmith.data.index import CODES, Index
+from tunesmith.data import leak
+from tunesmith.data.index import CODES
 from tunesmith.data.leak import HELD_OUT
+from tunesmith.data.leaks_spec import Leaks
 from tunesmith.data.line import Indexing, Line
-from tunesmith.data.near import Mask
 from tunesmith.data.operations import AUGMENTERS, SYNTHESIZERS, named
 from tunesmith.data.rows import Rows
 from tunesmith.data.shards import Made, once
@@ -84,7 +85,7 @@ def _signed(example: Example, step: str) -> Example:
     return example.model_copy(update={"attributes": attributes, "split": "train"})
 
 
-def make_all(line: Line, makers: Mapping[str, Maker], indexing: Indexing, *, context: Context) -> None:
+def make_all(line: Line, makers: Mapping[str, Maker], indexing: Indexing, *, leaks: Leaks, context: Context) -> None:
     """Let every maker work, in turn, and take out what must not be trained on; nothing is done without makers."""
     first = line.rows.count
     for number, (step, maker) in enumerate(makers.items()):
@@ -93,10 +94,10 @@ def make_all(line: Line, makers: Mapping[str, Maker], indexing: Indexing, *, con
         context.events.tell("note", "data", f"{step}: {rows.count - line.rows.count:,} rows made")
         line.grow(rows, indexing, context.executor)
     if makers:
-        refuse_made(line, first, indexing.threshold)
+        refuse_made(line, first, indexing.threshold, leaks)
 
 
-def refuse_made(line: Line, first: int, threshold: float | None) -> None:
+def refuse_made(line: Line, first: int, threshold: float | None, leaks: Leaks) -> None:
     """Take out rows from number `first` on that say what another training row says, or ask what a held-out row asks.
 
     A row that is nearly its parent stays: that is what it was made for.
@@ -104,34 +105,24 @@ def refuse_made(line: Line, first: int, threshold: float | None) -> None:
     Args:
         line: with the new rows behind the others.
         first: number of the first new row.
-        threshold: Jaccard share from which on a question is near a held-out one; None: only equal ones are found.
+        threshold: Jaccard share from which on a question is near a held-out one; None: not looked for.
+        leaks: as what else held-out questions are looked for.
     """
     index = line.index
     made = index.kept & (np.arange(len(index.rows)) >= first)
-    leaks = _asked_in_held_out(index, made, threshold)
+    held = index.kept & np.isin(index.rows["split"], [CODES[split] for split in HELD_OUT])
+    near = None if threshold is None else index.near("asked", threshold, among=made | held)
+    leaking = leak.leaking(index, made, near, leaks)
+    places = line.rows.places({match.row for match in leaking.values()})
     refused: dict[int, Refusal] = {}
-    there = index.of_split("train")
     said: set[tuple[int, int]] = set()
-    for i in np.flatnonzero(there).tolist():
+    for i in np.flatnonzero(index.of_split("train")).tolist():
         row = index.rows[i]
         says = (int(row["own"]), int(row["said"]))
-        if i in leaks:
-            refused[i] = Refusal(reason="held-out-leak", detail="a held-out row asks the same, or nearly so")
+        if i in leaking:
+            detail = f"{leaking[i].kind}: {places[leaking[i].row]} ({leaking[i].score:.2f})"
+            refused[i] = Refusal(reason="held-out-leak", detail=detail)
         elif made[i] and says in said:
             refused[i] = Refusal(reason="exact-duplicate", detail="another training row says the same", fate="merged")
         said.add(says)
     line.refuse(CHECK, refused)
-
-
-def _asked_in_held_out(index: Index, made: Mask, threshold: float | None) -> set[int]:
-    """Which of the new rows ask what a held-out row asks."""
-    held = index.kept & np.isin(index.rows["split"], [CODES[split] for split in HELD_OUT])
-    asked = index.rows["asked"]
-    same = made & (asked != 0) & np.isin(asked, asked[held])
-    if threshold is None:
-        return set(np.flatnonzero(same).tolist())
-    both = made | held
-    left, right, _ = index.near("asked", threshold, among=both)
-    across = made[left] != made[right]
-    near = np.where(made[left], left, right)[across]
-    return set(np.flatnonzero(same | (made & np.isin(index.classes("asked", among=both), near))).tolist())

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from tunesmith.core.spec import Section, Use
 from tunesmith.core.types import Split
 from tunesmith.data.knowledge.spec import Links
+from tunesmith.data.leaks_spec import Leaks
 
 
 class Duplicates(Section):
@@ -102,6 +103,7 @@ class DataSpec(Section):
         (), description="further training rows: the same in other words, wrong answers, more turns"
     )
     mix: Mix = Field(Mix(), description="shares of the training rows by kind or source, reached by leaving rows out")
+    leaks: Leaks = Field(Leaks(), description="as what held-out questions are looked for in training rows")
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
     at_most_rows: dict[Split, NonNegativeInt] = Field(

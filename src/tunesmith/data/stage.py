@@ -13,6 +13,7 @@ import numpy as np
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
+from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Snapshot, Split, Tally
 from tunesmith.data import mixing
@@ -48,13 +49,10 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         problems += FILTERS.problems(use, where=f"data.filter[{i}]")
     for i, use in enumerate(spec.extract):
         problems += EXTRACTORS.problems(use, where=f"data.extract[{i}]")
-    for i, use in enumerate(spec.synthesize):
-        problems += SYNTHESIZERS.problems(use, where=f"data.synthesize[{i}]")
-    for i, use in enumerate(spec.augment):
-        problems += AUGMENTERS.problems(use, where=f"data.augment[{i}]")
+    for kind, shelf in (("sources", SOURCES), ("synthesize", SYNTHESIZERS), ("augment", AUGMENTERS)):
+        for i, use in enumerate(getattr(spec, kind)):
+            problems += _own_problems(shelf, use, root, f"data.{kind}[{i}]")
     problems += mixing.problems(spec.mix)
-    for i, use in enumerate(spec.sources):
-        problems += _source_problems(use, root, f"data.sources[{i}]")
     return problems
 
 
@@ -71,6 +69,8 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
         found |= _digests(use, root, f"data.sources[{i}]")
     if spec.facts.synonyms:
         found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
+    for maker in makers(spec).values():
+        found |= maker.outside(root) if hasattr(maker, "outside") else {}
     return found | _secrets(spec)
 
 
@@ -105,10 +105,10 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     dealt = {split: int(line.index.of_split(split).sum()) for split in SPLITS}
     line.cap(spec.at_most_rows)
     facts = _facts(line, spec, context)
-    make_all(line, makers(spec), indexing, context=context)
+    make_all(line, makers(spec), indexing, leaks=spec.leaks, context=context)
     mixed = mixing.mix_rows(line, spec.mix)
     index = line.index
-    leaks = leakage(index, near, threshold)
+    leaks = leakage(index, near, threshold, spec.leaks)
     leaks = placed(leaks, line.rows.places(shown_rows(leaks)))
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
@@ -165,12 +165,13 @@ def _asked_and_reached(spec: DataSpec, dealt: dict[Split, int]) -> dict[str, Any
     return {split: {"asked": asked[split], "reached": round(dealt[split] / rows, 4)} for split in SPLITS}
 
 
-def _source_problems(use: Use, root: Path, where: str) -> list[Problem]:
+def _own_problems(shelf: Shelf, use: Use, root: Path, where: str) -> list[Problem]:
+    """What is wrong with a component's settings, and what it finds itself, if it has a `check`."""
     try:
-        source = SOURCES.build(use, where=where)
+        built = shelf.build(use, where=where)
     except UserError as error:
         return list(error.problems)
-    found: list[Problem] = source.check(root) if hasattr(source, "check") else []
+    found: list[Problem] = built.check(root) if hasattr(built, "check") else []
     return [dataclasses.replace(p, path=f"{where}.{p.path}") if p.path in use.settings else p for p in found]
 
 
