@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from shared_data import rows_of
-from synth_fakes import context, document, split, told
 
+from synth_fakes import context, document, split, told
 from tunesmith.core.events import Event
 from tunesmith.data.synthesize._teacher import Teacher
 from tunesmith.data.synthesize._words import known_numbers, numbers
