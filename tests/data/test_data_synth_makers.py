@@ -85,6 +85,16 @@ def test_a_model_on_this_machine_is_opened_once_and_not_again_when_all_was_answe
     assert list(maker.make(documents(), context(tmp_path, open=None))) == first
 
 
+def test_the_same_question_is_asked_and_paid_for_once(model: str, tmp_path: Path) -> None:
+    """Two equal documents and another one: two prompts; the second copy's row is like the first one's."""
+    events: list[Event] = []
+    rows = [documents()[0], documents()[0], documents()[1]]
+    fake = Fake()
+    made = list(DocumentQuestions(Teacher(model=model)).make(rows, context(tmp_path, events.append, open=fake.open)))
+    assert fake.asked == told(events, "synthesize.document_questions")["prompts"] == 2
+    assert [drop.reason for drop in split(made)[1]] == ["like-another"]
+
+
 def test_a_real_tiny_model_says_nothing_readable_and_each_answer_is_counted(model: str, tmp_path: Path) -> None:
     """Random weights: two prompts, two answers, no row; the model's own words are what is dropped."""
     maker = DocumentQuestions(Teacher(model=model, at_most_tokens=8))

@@ -59,7 +59,7 @@ def test_the_catalogue_has_at_least_eighty_types_and_each_says_everything_in_bot
 
 def test_no_two_types_have_one_name() -> None:
     for language in ("en", "zh"):
-        names = [task.name[language] for task in task_types()]  # type: ignore[index]
+        names = [task.name[language] for task in task_types()]
         assert len(set(names)) == len(names)
 
 

@@ -40,7 +40,7 @@ def rows() -> list[Example]:
     for number, said in enumerate(TEXTS):
         messages = tuple(
             Message(role=role, content=text) for role, text in zip(("user", "assistant"), said, strict=False)
-        )  # type: ignore[arg-type]
+        )
         more: dict[str, Any] = {"source": "s", "licence": "MIT", "place": f"f:{number}", "split": "train"}
         found.append(Example(id=example_id(messages, None), messages=messages, group=f"g{number}", **more))
     return found

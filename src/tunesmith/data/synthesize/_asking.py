@@ -62,30 +62,33 @@ class Asker:
         ask: answers questions that were never asked, in order, and writes down what was said.
         replies: what was said before.
         key: what an answer depends on besides the conversation.
-        at_most: most prompts; None: no bound.
+        at_most: most prompts; 0: no bound.
     """
 
     def __init__(
         self, ask: Callable[[Sequence[tuple[str, Conversation]]], list[Reply]], replies: Replies, key: Any, at_most: int
     ) -> None:
         self._ask, self._replies, self._key, self._at_most = ask, replies, key, at_most
+        self._asked: set[str] = set()
         self.spent = Spent()
 
     def ask(self, conversations: Sequence[Conversation]) -> list[Reply]:
-        """One reply per conversation, in order.
+        """One reply per conversation, in order; one that was asked before costs nothing.
 
         Raises:
             UserError: see `EndpointModel.say`; the model on this machine cannot be opened.
         """
-        left = max(0, self._at_most - self.spent.prompts) if self._at_most else len(conversations)
-        keys = [self._id(conversation) for conversation in conversations[:left]]
-        found = {key: self._replies.find(key) for key in keys}
-        missing = {k: c for k, c in zip(keys, conversations, strict=False) if found[k] is None}
-        found |= dict(zip(missing, self._ask(list(missing.items())), strict=True))
-        replies = [reply for key in keys if (reply := found[key]) is not None]
-        for reply in replies:
-            self.spent.count(reply)
-        return replies + [Reply(failed="prompts-spent", detail="teacher.at_most_prompts")] * (len(conversations) - left)
+        asked = {self._id(conversation): conversation for conversation in conversations}
+        new = [key for key in asked if key not in self._asked]
+        left = max(0, self._at_most - len(self._asked)) if self._at_most else len(new)
+        spent = Reply(failed="prompts-spent", detail="teacher.at_most_prompts")
+        found = {key: spent if key in new[left:] else self._replies.find(key) for key in asked}
+        missing = [key for key in asked if found[key] is None]
+        found |= dict(zip(missing, self._ask([(key, asked[key]) for key in missing]), strict=True))
+        for key in new[:left]:
+            self._asked.add(key)
+            self.spent.count(found[key] or spent)
+        return [found[self._id(conversation)] or spent for conversation in conversations]
 
     def _id(self, conversation: Conversation) -> str:
         said = [[message.role, message.content] for message in conversation]
