@@ -1,1 +1,1 @@
-"""The shelf of augmenters: each makes new training rows out of training rows, see `core.protocols.Maker`."""
+"""Ways to make more rows out of training rows; each file is a component."""

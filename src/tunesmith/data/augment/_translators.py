@@ -108,7 +108,7 @@ def endpoint(url: str, model: str, key: str, language: str) -> Translate:
         from openai import OpenAI, OpenAIError
     except ImportError:
         message = "an endpoint is asked with the library 'openai', which is not installed"
-        raise MissingLibrary(Problem("needs-library", message, "pip install 'tunesmith[augment]'")) from None
+        raise MissingLibrary(Problem("needs-library", message, "pip install 'tunesmith[endpoints]'")) from None
     client = OpenAI(base_url=url, api_key=os.environ.get(key) or "none", timeout=_SECONDS)
     rule = f"Translate the user's text into {language}. Keep numbers and names. Say nothing but the translation."
 
