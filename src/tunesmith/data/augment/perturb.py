@@ -43,9 +43,8 @@ class Perturb:
 
     `wording`: rules and frames for asking; `polite`: the same with thanks; `options`: options in another order, where
     the answer names a letter it moves along; `sentences`: two neighbouring sentences exchanged; `typos`: slips of the
-    keyboard, in Chinese characters of the same sound (extra `augment`); `noise`: capitals, punctuation, spaces (such rows
-    count as copies of their parents, and go, where copies are looked for). But for a letter that moved, the answer stays
-    as it is.
+    keyboard, in Chinese characters of the same sound (extra `augment`); `noise`: capitals, punctuation, spaces (where
+    copies are looked for, such a row is one of its parent). But for a letter that moved, the answer stays as it is.
 
     Args:
         copies: children of a row, at most; each of another kind as long as there are kinds.
