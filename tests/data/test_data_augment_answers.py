@@ -16,7 +16,7 @@ from tunesmith.data.augment.multi_turn import MultiTurn
 from tunesmith.data.augment.negatives import Negatives
 
 SEEDS = range(40)
-TEXT = "The trial compared two insulins in people with diabetes. " * 5
+TEXT = ("The trial compared two insulins in people with diabetes. " * 5).strip()
 
 
 def children(maker: Maker, rows: list[Example], folder: Path) -> list[Example]:
@@ -77,10 +77,10 @@ def test_pairs_of_a_closed_set(tmp_path: Path) -> None:
 def test_a_question_and_its_text_are_taken_apart() -> None:
     found = taken_apart(f"{TEXT}\n\nQuestion: Does insulin harm?")
     assert found is not None
-    assert (found.context, found.question) == (TEXT.strip(), "Does insulin harm?")
+    assert (found.context, found.question) == (TEXT, "Does insulin harm?")
     assert found.about("Other.") == "Other.\n\nQuestion: Does insulin harm?"
     first = taken_apart(f"Does insulin harm?\n{TEXT}")
-    assert first is not None and first.context == TEXT.strip()
+    assert first is not None and first.context == TEXT
     assert taken_apart("Does insulin harm?") is None  # no text
     assert taken_apart(f"Is it so? {TEXT} Does insulin harm?") is None  # the text asks too
     assert terms("Does smoking harm the surgical recovery?") == ["recovery", "surgical", "smoking"]
@@ -140,11 +140,12 @@ def test_rows_of_a_group_become_one_conversation_with_the_last_ones_answer(tmp_p
     assert last.group == "g" and last.attributes == {"conversation": "follow_up"}
 
 
-def test_without_groups_the_longest_shared_word_is_the_topic(tmp_path: Path) -> None:
+def test_without_groups_a_long_word_that_both_have_is_the_topic(tmp_path: Path) -> None:
     asked = ["Is pneumonia contagious?", "Is bronchitis contagious?", "Does pneumonia hurt?"]
     rows = [row(question, f"Answer {n}.") for n, question in enumerate(asked)]
     made = children(MultiTurn(kinds=("follow_up",), turns=2), rows, tmp_path)
-    assert [new.parent for new in made] == [rows[1].id, rows[2].id] or [new.parent for new in made] == [rows[2].id]
+    assert [new.parent for new in made] == [rows[1].id, rows[2].id]
+    assert [new.messages[0].content for new in made] == [asked[0], asked[0]]  # contagious, pneumonia
 
 
 def test_a_conversation_that_would_be_too_long_is_not_made(tmp_path: Path) -> None:
@@ -156,5 +157,5 @@ def test_the_text_comes_after_it_was_asked_for(tmp_path: Path) -> None:
     parent = row(f"{TEXT}\n\nQuestion: Does insulin harm?", "no", target="no")
     (new,) = children(MultiTurn(), [parent], tmp_path)
     assert [turn.role for turn in new.messages] == ["user", "assistant", "user", "assistant"]
-    assert new.messages[0].content == "Does insulin harm?" and new.messages[2].content.endswith(TEXT.strip())
+    assert new.messages[0].content == "Does insulin harm?" and new.messages[2].content.endswith(TEXT)
     assert new.messages[3] == parent.messages[1] and new.target == "no"

@@ -15,7 +15,7 @@ from tunesmith.data.chinese import HAN
 from tunesmith.data.meaning import overlap
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?![\w])")
-_LISTED = re.compile(r"(?m)^[ \t]*\d+[.)、]")
+_LISTED = re.compile(r"(?m)^[ \t]*\d+[.)、](?!\d)")
 _TRIES = 30
 _SAME = 0.5
 _POOL = 5000
