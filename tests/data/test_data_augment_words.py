@@ -14,6 +14,7 @@ from tunesmith.core.events import Event
 from tunesmith.core.types import Drop, Example
 from tunesmith.data.augment import _chinese, _english
 from tunesmith.data.augment._guard import Corpus, Guard, closed_set, guarded
+from tunesmith.data.augment._swaps import Swap
 from tunesmith.data.augment._wordnet import read_forms, read_senses
 from tunesmith.data.augment.synonyms import Synonyms
 
@@ -153,7 +154,7 @@ def test_records_are_left_alone_and_the_note_says_so(tmp_path: Path, monkeypatch
 def test_a_child_that_lost_its_facts_is_a_drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_fakes(monkeypatch)
     monkeypatch.setattr(_chinese, "thesaurus", lambda: {"经常": ("从不",)})
-    monkeypatch.setattr(_chinese, "swaps", lambda text: [_chinese.Swap(2, 4, ("从不",))])
+    monkeypatch.setattr(_chinese, "swaps", lambda text: [Swap(2, 4, ("从不",))])
     (drop,) = Synonyms(encoder=None).make([row("患者经常发热。", "是的。")], context(tmp_path))
     assert isinstance(drop, Drop) and drop.reason == "meaning-changed" and drop.detail == "0 denials before, 1 now"
 
