@@ -52,7 +52,8 @@ def test_the_plan_keeps_its_promise_by_its_own_reckoning(threshold: float) -> No
     """Every text looks at so many parts that all of them differ with a probability below one in a million.
 
     By hand at 0.85: parts hold 7.7 to 16.6 grams of the union; one of 7.7 is whole and holds 9 with probability
-    e^-1.15 P(Poisson(6.5) >= 9) = 0.316 x 0.208 = 0.066, so about ln(1e6) / 0.066 = 209 parts are wanted; 207 without rounding.
+    e^-1.15 P(Poisson(6.5) >= 9) = 0.316 x 0.208 = 0.066, so about ln(1e6) / 0.066 = 209 parts are wanted (207, not
+    rounded).
     """
     plan = Plan.of(threshold)
     for bits in range(16):
