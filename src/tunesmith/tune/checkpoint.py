@@ -77,16 +77,16 @@ class Keeper:
         which a run that was killed did not come to remove, are removed.
         """
         files.sweep_temporary(self.folder)
-        saved, outcome, refused = None, "the training starts anew", []
+        saved, outcome, refused, stale = None, "the training starts anew", [], list[Path]()
         found = [folder for folder in self._found() if at_most is None or _step(folder) <= at_most]
         for number, folder in enumerate(found):
             try:
                 saved, outcome = _read(folder), f"the training goes on from {folder.name}"
+                stale = found[number + KEPT :]
                 break
             except _Unusable as reason:
                 refused.append(f"checkpoint {folder.name} {reason}")
-        if saved is not None:
-            self._remove(found[number + KEPT :])
+        self._remove(stale)
         for text in refused:
             self.warn(f"{text}; {outcome}")
         return saved
