@@ -190,17 +190,12 @@ def _operation_cells(sheet: dict[str, Any]) -> list[list[Any]]:
 
 def _source_cells(sources: Sequence[dict[str, Any]]) -> list[list[Any]]:
     read_as = [", ".join(f"{name} ({n:,})" for name, n in s["notes"].items()) for s in sources]
-    return [
-        [
-            s["path"] or s["use"],
-            s["rows"],
-            s["licence"] or "not stated",
-            s["consent"] or "not stated",
-            how,
-            ", ".join(s["digests"].values()),
-        ]  # fmt: skip
-        for s, how in zip(sources, read_as, strict=True)
-    ]
+    cells = []
+    for source, how in zip(sources, read_as, strict=True):
+        stated = [source[name] or "not stated" for name in ("licence", "consent")]
+        digests = ", ".join(source["digests"].values())
+        cells.append([source["path"] or source["use"], source["rows"], *stated, how, digests])
+    return cells
 
 
 def _leak_cells(leakage: dict[str, Any]) -> list[list[Any]]:
