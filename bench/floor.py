@@ -50,16 +50,9 @@ def run(asked: Asked) -> Outcome:
 
 def matrices(shape: Shape) -> dict[str, tuple[int, int]]:
     """Name -> (inputs, outputs) of what every token passes in a layer, and of the head."""
-    return {
-        "query": (shape.hidden, shape.query),
-        "key": (shape.hidden, shape.key),
-        "value": (shape.hidden, shape.value),
-        "output": (shape.mixed, shape.hidden),
-        "gate": (shape.hidden, shape.inner),
-        "up": (shape.hidden, shape.inner),
-        "down": (shape.inner, shape.hidden),
-        "head": (shape.hidden, shape.vocabulary),
-    }
+    from tunesmith.models.estimate import role_sizes
+
+    return {**role_sizes(shape), "head": (shape.hidden, shape.vocabulary)}
 
 
 def speed(shape: Shape, rows: list[dict[str, Any]], *, threads: int) -> float:

@@ -27,9 +27,20 @@ _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*)")
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "empty"}
 _LIMITS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}", "min_length": "of length {} or more"}
 _SHELF_OF = {
-    "sources": "data.sources", "cleaners": "data.clean", "filters": "data.filter", "extractors": "data.extract", "strategies": "tune.strategy", "terms": "tune.objective", "weightings": "tune.weighting", "trackers": "tune.track",
-    "paths": "reason.paths", "scorers": "evaluate.scorers", "metrics": "evaluate.metrics",
-}  # fmt: skip
+    "sources": "data.sources",
+    "cleaners": "data.clean",
+    "filters": "data.filter",
+    "extractors": "data.extract",
+    "synthesizers": "data.synthesize",
+    "augmenters": "data.augment",
+    "strategies": "tune.strategy",
+    "terms": "tune.objective",
+    "weightings": "tune.weighting",
+    "trackers": "tune.track",
+    "paths": "reason.paths",
+    "scorers": "evaluate.scorers",
+    "metrics": "evaluate.metrics",
+}
 
 
 def filled(text: str) -> str:

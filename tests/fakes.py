@@ -6,8 +6,12 @@ under a second to write and goes through the same code as a model of 70 billion 
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import socket
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +56,23 @@ _SENTENCES = (
 
 def tiny_tokenizer(*, chat_template: str = CHAT_TEMPLATE, vocabulary: int = 400) -> Any:
     """A byte-level BPE of about 400 tokens that says any UTF-8 text, with the ChatML tokens and a pad token."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
+
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_trained_tokenizer(vocabulary)),
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|pad|>",
+    )
+    fast.chat_template = chat_template
+    return fast
+
+
+@cache
+def _trained_tokenizer(vocabulary: int) -> str:
+    """Trained once a session."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -63,11 +82,8 @@ def tiny_tokenizer(*, chat_template: str = CHAT_TEMPLATE, vocabulary: int = 400)
         vocab_size=vocabulary, special_tokens=list(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(_SENTENCES, trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|pad|>"
-    )
-    fast.chat_template = chat_template
-    return fast
+    trained: str = tokenizer.to_str()
+    return trained
 
 
 def tiny_model_folder(
@@ -83,6 +99,13 @@ def tiny_model_folder(
         size: fields of the architecture's config that differ from the defaults (hidden 32, 2 layers, 4 heads,
             untied head, 512 positions), e.g. `num_hidden_layers=4`.
     """
+    made = _made_model_folder(architecture, seed, chat_template, json.dumps(size))
+    return Path(shutil.copytree(made, tmp_path / made.name, dirs_exist_ok=True))
+
+
+@cache
+def _made_model_folder(architecture: str, seed: int, chat_template: str, size: str) -> Path:
+    """Made once a session, and copied for each test; `size` is the JSON of what differs."""
     import torch
     import transformers
 
@@ -90,12 +113,14 @@ def tiny_model_folder(
     class_name, fields = _ARCHITECTURES[architecture]
     tokens = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     config = getattr(transformers, class_name)(
-        **{"vocab_size": len(tokenizer), **tokens, **_SIZE, **fields, **size},
+        **{"vocab_size": len(tokenizer), **tokens, **_SIZE, **fields, **json.loads(size)},
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    folder = tmp_path / f"tiny-{architecture.replace('_', '-')}"
+    place = tempfile.mkdtemp(prefix="tunesmith-fakes-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    folder = Path(place, f"tiny-{architecture.replace('_', '-')}")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reading import read_noting
 
 from tunesmith.core.errors import UserError
 from tunesmith.core.types import Drop, Example, Message, ToolCall
@@ -34,7 +35,7 @@ EXPECTED = {
 
 def read_file(name: str) -> tuple[list[Example], Counter[str]]:
     notes: Counter[str] = Counter()
-    items = list(Conversations(path=name).read_noting(FORMATS, (), notes))
+    items = read_noting(Conversations(path=name), FORMATS, notes)
     return [item for item in items if isinstance(item, Example)], notes
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from document_fakes import docx, pdf, tarred, valid_files, xlsx, zipped
+from reading import read_noting
 
 from tunesmith.core.errors import UserError
 from tunesmith.core.shelf import Shelf
@@ -33,7 +34,7 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
     for name, content in valid_files().items():
         (folder / name).write_bytes(content)
     notes: Counter[str] = Counter()
-    items = list(Documents("in", licence="MIT").read_noting(tmp_path, (), notes))
+    items = read_noting(Documents("in", licence="MIT"), tmp_path, notes)
     assert all(isinstance(item, Example) for item in items), [i for i in items if isinstance(i, Drop)]
     rows = [item for item in items if isinstance(item, Example)]
     told = {row.place: row for row in rows}

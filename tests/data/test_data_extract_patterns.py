@@ -41,6 +41,7 @@ def test_three_domains_come_along() -> None:
          [("low income", "support decision", "rejected")]),
         ("肺炎的常见症状包括发热、咳嗽和胸痛。", "medical", "zh",
          [(s, "提示", "肺炎") for s in ("发热", "咳嗽", "胸痛")]),
+        ("肺炎的治疗包括阿莫西林。", "medical", "zh", [("肺炎", "用…治疗", "阿莫西林")]),
         ("水泵出现异响。", "manufacturing", "zh", [("水泵", "出现故障", "异响")]),
         ("申请人具有稳定收入。", "finance", "zh", [("申请人", "有", "稳定收入")]),
         ("The meeting is on Monday.", "medical", "en", []),
@@ -124,14 +125,27 @@ def test_settings_that_name_no_domain(settings: dict[str, str], tmp_path: Path) 
         Patterns(**settings).open(tmp_path)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("domain", ["finance", "manufacturing", "medical"])
-@pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize(
-    "piece", ["a ", "fever, ", "and ", "发热、", "和", "啊", "，", "因", "the fault in ", "症状：", "\n", "("]
-)
-def test_no_text_makes_patterns_slow(domain: str, language: Language, piece: str) -> None:
-    """20,000 characters of what patterns are made of; the aim is 2 s a document, ten times that fails."""
+PIECES = ["a ", "fever, ", "and ", "发热、", "和", "啊", "，", "因", "the fault in ", "症状：", "\n", "("]
+
+
+def seconds_of(domain: str, language: Language, text: str) -> float:
     read = Patterns(domain=domain, language=language).open(Path())
     began = time.process_time()
-    read(piece * (20_000 // len(piece)))
-    assert time.process_time() - began < 20
+    read(text)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_text_makes_patterns_slow(language: Language, piece: str) -> None:
+    """4,000 characters of what patterns are made of; what is exponential or cubic takes hours."""
+    assert seconds_of("medical", language, piece * (4_000 // len(piece))) < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", ["finance", "manufacturing", "medical"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_no_long_text_makes_patterns_slow(domain: str, language: Language, piece: str) -> None:
+    """20,000 characters; the aim is 2 s a document, ten times that fails."""
+    assert seconds_of(domain, language, piece * (20_000 // len(piece))) < 20

@@ -17,7 +17,7 @@ from tunesmith.core.spec import Use
 from tunesmith.core.types import Example, Message, Profile
 from tunesmith.data import stage
 from tunesmith.data.knowledge.extraction import extracted
-from tunesmith.data.knowledge.spec import Facts
+from tunesmith.data.knowledge.spec import Links
 from tunesmith.data.knowledge.store import read_parquet
 from tunesmith.data.spec import DataSpec
 
@@ -36,37 +36,34 @@ ROWS = [
     row("What is it?", answer="Gout is treated with colchicine. Gout is not treated with rest."),
     row("肺炎的症状包括发热。"),
     row("Nothing."),
-    row("Rash suggests measles.", split="test"),
 ]
 
 
 @dataclass
 class Made:
-    found: Any
+    told: Any
     out: Path
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Made]:
-    def made(rows: list[Example], **facts: Any) -> Made:
+    def made(rows: list[Example], **links: Any) -> Made:
         out = tmp_path / "out"
         out.mkdir(exist_ok=True)
         nothing: Any = None
         context = Context(
             root=tmp_path, out=out, scratch=tmp_path, events=Events(), seed=3, run="run-1", open=nothing
         )  # fmt: skip
-        return Made(extracted(rows, USES, Facts(**facts), context=context), out)
+        return Made(extracted(rows, USES, Links(**links), context=context), out)
 
     return made
 
 
-def test_training_rows_are_read_and_counted_and_held_out_ones_are_not(run: Callable[..., Made]) -> None:
+def test_rows_are_read_and_counted(run: Callable[..., Made]) -> None:
     """Four training rows, one without a triple; facts about fever, colchicine, rest (denied), 肺炎."""
-    made = run(ROWS)
-    told = made.found.told
-    assert (told["rows_read"], told["rows_without_triples"], told["rows_made"]) == (4, 1, 0)
+    told = run(ROWS).told
+    assert (told["rows_read"], told["rows_without_triples"]) == (4, 1)
     assert (told["facts"], told["negated"], told["by_extractor"]) == (4, 1, {"patterns": 4})
-    assert "measles" not in json.dumps(told) and made.found.graph.query("rash") == []
 
 
 def test_files_lie_beside_the_snapshot_and_say_where_each_fact_stands(run: Callable[..., Made]) -> None:
@@ -78,12 +75,6 @@ def test_files_lie_beside_the_snapshot_and_say_where_each_fact_stands(run: Calla
     assert ROWS[1].messages[1].content[evidence.start : evidence.end] == "Gout is treated with colchicine."
 
 
-def test_rows_are_made_where_they_are_asked_for(run: Callable[..., Made]) -> None:
-    made = run(ROWS, rows_per_fact=4)
-    assert made.found.told["rows_made"] == len(made.found.rows) >= 12
-    assert {child.parent for child in made.found.rows} == {"ex-Fever sug", "ex-What is i", "ex-肺炎的症状包括发热"}
-
-
 def test_the_same_rows_give_the_same_bytes(run: Callable[..., Made]) -> None:
     first = {path.name: path.read_bytes() for path in run(ROWS).out.iterdir()}
     assert {path.name: path.read_bytes() for path in run(ROWS).out.iterdir()} == first
@@ -92,7 +83,7 @@ def test_the_same_rows_give_the_same_bytes(run: Callable[..., Made]) -> None:
 def test_synonyms_and_conflicts_are_told(run: Callable[..., Made], tmp_path: Path) -> None:
     (tmp_path / "names.csv").write_text("name,synonym\nInfluenza,flu\n")
     rows = [row("Fever suggests influenza."), row("Fever suggests flu."), row("Fever suggests gout.")]
-    told = run(rows, synonyms="names.csv", functional=["indicate"]).found.told
+    told = run(rows, synonyms="names.csv", functional=["indicate"]).told
     assert (told["facts"], told["conflicts"]) == (2, 1)
     assert told["first_conflicts"] == [["Fever indicate Influenza", "Fever indicate gout"]]
 

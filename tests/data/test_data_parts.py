@@ -20,7 +20,7 @@ from tunesmith.data.read._rows import row_parts, rows
 CSV_LINES = st.sampled_from(
     [b"1,2", b'"a\nb",3', b'"open', b"", b"\xff,1", b'"a"b,c', b"1,2,3", b'"q""q",4', b"\0,1", b'",",5']
 )
-HARD = {"max_examples": 150, "deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+HARD = {"max_examples": 80, "deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
 @given(
@@ -80,9 +80,11 @@ def test_files_go_together_up_to_a_size_and_a_number(monkeypatch: pytest.MonkeyP
 @given(
     elements=st.lists(
         st.recursive(
-            st.integers() | st.text(max_size=6), lambda v: st.lists(v) | st.dictionaries(st.text(max_size=3), v)
+            st.integers() | st.text(max_size=6),
+            lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=3), v, max_size=3),
+            max_leaves=6,
         ),
-        max_size=8,
+        max_size=5,
     ),
     indent=st.sampled_from([None, 1]),
     mark=st.booleans(),

@@ -257,10 +257,10 @@ def test_a_megabyte_of_anything_takes_time_in_proportion(piece: str) -> None:
 
 
 @pytest.mark.parametrize("piece", PATHOLOGICAL)
-def test_twenty_kilobytes_of_anything_do_not_hang(piece: str) -> None:
-    """A second in each; what is exponential or cubic takes hours."""
+def test_five_kilobytes_of_anything_do_not_hang(piece: str) -> None:
+    """A quarter of a second in each; what is exponential or cubic takes hours."""
     began = time.process_time()
-    find(piece * (20_000 // len(piece)))
+    find(piece * (5_000 // len(piece)))
     assert time.process_time() - began < 10
 
 

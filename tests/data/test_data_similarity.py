@@ -46,7 +46,7 @@ def test_what_means_something_else_is_not_the_same(one: str, other: str) -> None
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
 
@@ -94,7 +94,7 @@ def test_blocks_and_buckets_on_disk_find_the_same_pairs(texts: list[str], thresh
     """Texts in two blocks, compared in hundreds of buckets of one head each, against all of them at once in memory."""
     blocks = Grams([grams_of(texts[:cut]), grams_of(texts[cut:])])
     every = np.ones(len(texts), dtype=bool)
-    found = near(blocks, threshold, among=every, counted=every, general=~every, bucket_heads=1)
+    found = near(blocks, threshold, among=every, counted=every, general=~every, held=1)
     assert list(zip(*(part.tolist() for part in found), strict=True)) == list(near_pairs(texts, threshold))
 
 

@@ -335,9 +335,9 @@ LINES = st.one_of(
 
 
 @given(
-    lines=st.lists(LINES, min_size=1, max_size=25), split=st.booleans(), cap=st.integers(0, 10), seed=st.integers(0, 2)
+    lines=st.lists(LINES, min_size=1, max_size=16), split=st.booleans(), cap=st.integers(0, 10), seed=st.integers(0, 2)
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_in_are_rows_kept_plus_rows_dropped(
     tmp_path: Path, lines: list[bytes], split: bool, cap: int, seed: int
 ) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from reading import read_noting
 
 from tunesmith.core.errors import UserError
 from tunesmith.core.types import Drop, Example
@@ -55,7 +56,7 @@ def test_turns_roles_and_places(tmp_path: Path) -> None:
 def test_what_nothing_answers_is_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "calls.txt").write_text(CALLS, encoding="utf-8")
     notes: Counter[str] = Counter()
-    list(Transcripts("calls.txt").read_noting(tmp_path, (), notes))
+    read_noting(Transcripts("calls.txt"), tmp_path, notes)
     assert notes["turns after the last answer, left out"] == 1
     assert notes["speaker: Agent"] == 2
 

@@ -53,7 +53,7 @@ def test_there_are_cleaners() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(text=TEXTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_cleaning_twice_changes_nothing_more(name: str, text: str) -> None:
     cleaner = CLEANERS.build(name)
     once = cleaner.clean(text)

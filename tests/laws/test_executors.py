@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -26,6 +27,14 @@ def executors() -> Iterator[Any]:
             marks.append(pytest.mark.skipif(missing, reason="needs the extra: pip install 'tunesmith[ray]'"))
             marks.append(pytest.mark.filterwarnings("ignore"))  # its processes outlive the objects that started them
         yield pytest.param(name, id=name, marks=marks)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_cluster_left() -> Iterator[None]:
+    """A cluster of Ray's is started once for the tests of this file, and ends with them."""
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture(params=executors())

@@ -77,7 +77,7 @@ def test_good_prose_and_a_short_conversation_go_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(rows=st.lists(ROWS, max_size=5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_every_row_gets_one_word_and_always_the_same(name: str, rows: list[Example]) -> None:
     said = words(name, rows)
     assert len(said) == len(rows)
@@ -87,7 +87,7 @@ def test_every_row_gets_one_word_and_always_the_same(name: str, rows: list[Examp
 
 @pytest.mark.parametrize("name", [name for name in NAMES if hasattr(FILTERS.get(name), "judge")])
 @given(rows=st.lists(ROWS, max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_row_is_judged_by_itself_alone(name: str, rows: list[Example]) -> None:
     assert words(name, rows) == list(reversed(words(name, list(reversed(rows)))))
 

@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_used_is_one_problem_that_names_it(name: str, path
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt"])
 @given(content=st.binary(max_size=80) | st.text(alphabet='{}[]",\n:;\t a1\\', max_size=60).map(str.encode))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_bytes_crash_it(name: str, suffix: str, content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / f"rows{suffix}").write_bytes(content)
@@ -130,7 +130,7 @@ def test_no_bytes_crash_it(name: str, suffix: str, content: bytes) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 @given(rows=st.lists(st.dictionaries(KEYS, VALUES, max_size=5), max_size=4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_json_rows_crash_it_and_none_is_lost(name: str, rows: list[dict[str, Any]]) -> None:
     """Rows in = examples + drops: one good row and n arbitrary ones give 1 + n items."""
     lines = [json.dumps(row) + "\n" for row in [GOOD, *rows]]

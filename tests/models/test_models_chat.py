@@ -213,7 +213,7 @@ def test_a_completion_is_what_training_would_train(name: str) -> None:
 def test_any_text_is_masked_exactly(texts: list[str], data: st.DataObject) -> None:
     """Whatever people write, also line breaks at the border of a turn, the mask decodes to the answers."""
     name = data.draw(st.sampled_from(["smollm2", "qwen2_5", "deepseek_v2"]))
-    chat = CHATS.setdefault(name, chat_for(name))
+    chat = CHATS[name] if name in CHATS else CHATS.setdefault(name, chat_for(name))
     messages = [Message(role="assistant" if i % 2 else "user", content=text) for i, text in enumerate(texts)]
     row = chat.render(messages)
     space, end = (" ", "<｜end▁of▁sentence｜>") if name == "deepseek_v2" else ("", "<|im_end|>")

@@ -46,6 +46,20 @@ def test_the_two_newest_are_kept(tmp_path: Path) -> None:
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["step-00000010", "step-00000011"]
 
 
+def test_what_a_killed_run_did_not_come_to_remove_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Killed between the writing of step 11 and the removal of step 9; one that is damaged does not count as kept."""
+    kept, told = keeper(tmp_path)
+    for step in (8, 9, 10, 11):
+        kept.save(step, saved(step))
+        (tmp_path / f"step-{step:08d}").rename(tmp_path / f"kept-{step}")
+    for step in (8, 9, 10, 11):
+        (tmp_path / f"kept-{step}").rename(tmp_path / f"step-{step:08d}")
+    (tmp_path / "step-00000011" / "state.json").write_text("{}")
+    loaded = kept.load()
+    assert loaded is not None and len(loaded.state["points"]) == 10 and len(told) == 1
+    assert sorted(folder.name[-2:] for folder in tmp_path.iterdir()) == ["09", "10", "11"]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_torn_file_is_noticed(tmp_path: Path, share: float) -> None:
     kept, told = keeper(tmp_path)

@@ -401,13 +401,14 @@ class Tally(Noun):
 
     Fields:
         step: the operation's name, as in `Drop.step`.
-        rows_in: rows that it was given; `kept`: rows that went on.
+        rows_in: rows that it was given; `made`: new ones that it tried to make of them; `kept`: rows that went on.
         dropped: reason -> rows, those set aside for review included; `merged`: reason -> rows.
         changed: rows that went on altered.
     """
 
     step: str
     rows_in: int
+    made: int = 0
     kept: int
     dropped: dict[str, int] = Field(default_factory=dict)
     merged: dict[str, int] = Field(default_factory=dict)
@@ -416,7 +417,7 @@ class Tally(Noun):
     @property
     def balanced(self) -> bool:
         """Whether no row was lost and none was counted twice."""
-        return self.rows_in == self.kept + sum(self.dropped.values()) + sum(self.merged.values())
+        return self.rows_in + self.made == self.kept + sum(self.dropped.values()) + sum(self.merged.values())
 
 
 class Snapshot(Artifact):
@@ -425,7 +426,8 @@ class Snapshot(Artifact):
     Rows that a filter set aside for review are in `aside.parquet`, where there are any.
 
     Fields:
-        rows_in: rows that were read from the sources; `rows_in = kept + sum(dropped.values())`, exactly.
+        rows_in: rows that were read from the sources; `rows_in + made = kept + sum(dropped.values())`, exactly.
+        made: new rows that were made from training rows, whatever became of them.
         kept: rows that went on.
         dropped: reason -> rows.
         splits: split -> rows.
@@ -438,6 +440,7 @@ class Snapshot(Artifact):
     prefix: ClassVar[str] = "snap"
 
     rows_in: int
+    made: int = 0
     kept: int
     dropped: dict[str, int] = Field(default_factory=dict)
     splits: dict[str, int] = Field(default_factory=dict)

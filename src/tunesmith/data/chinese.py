@@ -22,24 +22,24 @@ def cut(text: str) -> list[str]:
     The most probable cut by the dictionary's frequencies, without jieba's guess of unknown words (its hidden Markov
     model): the guess is ten times as slow and joins what a name detector must see apart.
     """
-    return list(_tokenizer().cut(text, HMM=False))
+    return list(tokenizer().cut(text, HMM=False))
 
 
 def frequency(word: str) -> int:
     """How often the dictionary has seen `word`; 0 for unknown ones."""
-    return int(_tokenizer().FREQ.get(word) or 0)
+    return int(tokenizer().FREQ.get(word) or 0)
 
 
 @cache
 def persons() -> frozenset[str]:
     """Words that the dictionary marks as names of persons (tag `nr`): 40,000 historical, literary and foreign ones."""
-    with _tokenizer().get_dict_file() as file:
+    with tokenizer().get_dict_file() as file:
         entries = (line.decode("utf-8").split() for line in file)
         return frozenset(entry[0] for entry in entries if entry[-1] == "nr")
 
 
 @cache
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
     """The tokenizer of jieba, its dictionary read as text.
 
     jieba itself would read a marshalled copy from the folder for temporary files, which anybody can write to.

@@ -10,7 +10,7 @@ from tunesmith.core.types import GateVerdict, Reason, Snapshot, Split
 from tunesmith.data.spec import DataSpec, Limits
 
 GATE = "G1"
-CHOSEN_STEPS = ("filter.", "duplicates", "split")
+CHOSEN_STEPS = ("filter.", "duplicates", "split", "synthesize.", "augment.", "made", "mix")
 """Operations that drop what the user's settings ask for; they do not count against `limits.dropped`."""
 
 
@@ -30,6 +30,8 @@ def judge(spec: DataSpec, snapshot: Snapshot, *, trained: Collection[str], label
         _empty_splits(spec, snapshot),
         _test_rows(snapshot, spec.limits),
     ]
+    if spec.mix.shares:
+        reasons.append(_mixed_away(snapshot, spec.limits))
     if labels:
         reasons.append(_label_coverage(trained, labels))
     return GateVerdict.of(GATE, reasons)
@@ -99,6 +101,17 @@ def _test_rows(snapshot: Snapshot, limits: Limits) -> Reason:
     evidence = {"rows": rows, "limit": limits.test_rows}
     verdict = "passed" if enough else "unknown"
     return Reason(code="too-few-test-rows", message=message, verdict=verdict, evidence=evidence)
+
+
+def _mixed_away(snapshot: Snapshot, limits: Limits) -> Reason:
+    """Shares are always reached, by leaving rows out; the question is whether too many had to go."""
+    left_out = snapshot.dropped.get("over-share", 0)
+    share = left_out / max(1, snapshot.splits["train"] + left_out)
+    message = f"{left_out:,} training rows ({share:.1%}) were left out to reach the shares of data.mix"
+    evidence = {"rows": left_out, "limit": limits.mixed_away}
+    return _reason(
+        "mixed-away", f"{message}, the limit is {limits.mixed_away:.1%}", share <= limits.mixed_away, **evidence
+    )
 
 
 def _label_coverage(trained: Collection[str], labels: Sequence[str]) -> Reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,13 @@ class Grams:
         """(number of the first text, hashes, sizes) of every block."""
         for first, (flat, sizes) in zip(self.firsts[:-1], self.blocks, strict=True):
             yield int(first), np.asarray(flat), sizes
+
+    def stretches(self, most: int) -> Iterator[tuple[int, Hashes, NDArray[np.int32]]]:
+        """The same in smaller pieces: of about `most` grams, whole texts."""
+        for (first, flat, sizes), starts in zip(self.each(), self._starts, strict=True):
+            borders = np.unique(starts[1:] // most, return_index=True)[1]
+            for begin, end in pairwise([*borders.tolist(), len(sizes)]):
+                yield first + begin, np.asarray(flat[starts[begin] : starts[end]]), sizes[begin:end]
 
     def of(self, texts: Rows) -> tuple[Hashes, Rows]:
         """The grams of some texts, one after the other, and how many each has."""

@@ -1,25 +1,28 @@
-"""What the line must know of all rows at once: some 80 bytes a row in memory, texts and 5-grams on disk."""
+"""What the line must know of all rows at once: some 100 bytes a row in memory, texts, words and grams on disk."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.core.types import Example, Split
+from tunesmith.core.types import DataKind, Example, Split
 from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
+from tunesmith.data.options import in_any_order
 from tunesmith.data.similarity import normalised
-from tunesmith.data.texts import GENERAL, answer, hash_of, own_text, question, shared_systems, system_count
+from tunesmith.data.texts import GENERAL, answer, hash_of, own_text, shared_systems, system_count, verbatim
+from tunesmith.data.tokens import Block, runs_of, words_of
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 CODES: dict[Split | None, int] = {"train": 0, "valid": 1, "test": 2, GENERAL: 3, None: -1}
 """How a split stands in the column `split`."""
+KINDS: tuple[DataKind, ...] = get_args(DataKind)
 NAMES: dict[int, Split | None] = {code: split for split, code in CODES.items()}
 
 ROW = np.dtype(
@@ -34,8 +37,15 @@ ROW = np.dtype(
         ("group", np.int64),  # hash of the group, 0: there is none
         ("by_group", np.uint64),  # number drawn for the group, or for the row where it has none
         ("by_row", np.uint64),  # number drawn for the row
+        ("kind", np.int8),  # number of its kind in `KINDS`
+        ("source", np.int64),  # hash of its source
+        ("verbatim", np.int64),  # hash of the question letter by letter, 0: there is none
+        ("any_order", np.int64),  # hash of the question without the order of its options, 0: it has none
     ]
 )
+GRAMS = ("own", "asked", "words", "runs", "own_runs")
+"""5-grams of everything said and of the question; words and runs of words of the question (of plain texts: none, nobody
+is asked); runs of everything said."""
 
 
 @dataclass
@@ -45,13 +55,12 @@ class Index:
     Fields:
         rows: one `ROW` each; the column `split` is filled by the splitter.
         kept: which rows are still there.
-        own, asked: their 5-grams, of everything said and of the question; None where near copies are not looked for.
+        grams: see `GRAMS`; 5-grams only where near copies are looked for.
     """
 
     rows: NDArray[Any]
     kept: Mask
-    own: Grams | None
-    asked: Grams | None
+    grams: Mapping[str, Grams]
 
     @property
     def general(self) -> Mask:
@@ -62,21 +71,27 @@ class Index:
         """Which rows are still there and of this split."""
         return np.asarray(self.kept & (self.rows["split"] == CODES[split]))
 
-    def classes(self, column: str) -> Rows:
-        """Per row the first kept row that has the same hash in `column`; -1 where it is 0 or the row is gone."""
+    def classes(self, column: str, *, among: Mask | None = None) -> Rows:
+        """Per row the first kept row (of `among`) that has the same hash in `column`; -1: its is 0, or it is gone."""
         first = np.full(len(self.rows), -1, dtype=np.int64)
-        where = np.flatnonzero(self.kept & (self.rows[column] != 0))
+        there = self.kept if among is None else self.kept & among
+        where = np.flatnonzero(there & (self.rows[column] != 0))
         _, begin, of = np.unique(self.rows[column][where], return_index=True, return_inverse=True)
         first[where] = where[begin][of]
         return first
 
-    def near(self, column: str, threshold: float) -> Pairs:
-        """Near pairs among the kept rows that are the first of their class in `column` (`own` or `asked`)."""
-        grams = self.own if column == "own" else self.asked
-        if grams is None:
-            raise ValueError("this index was made without grams")
-        first = self.classes(column) == np.arange(len(self.rows))
-        return near(grams, threshold, among=first, counted=self.kept, general=self.general)
+    def near(self, column: str, threshold: float, *, among: Mask | None = None) -> Pairs:
+        """Near pairs among the kept rows that are the first of their class in `column` (`own` or `asked`).
+
+        Args:
+            column: what is compared.
+            threshold: see `near.near`.
+            among: only pairs of these rows are looked for, the first of a class among them; None: all.
+        """
+        if column not in self.grams:
+            raise ValueError("this index was made without 5-grams")
+        first = self.classes(column, among=among) == np.arange(len(self.rows))
+        return near(self.grams[column], threshold, among=first, counted=self.kept, general=self.general)
 
 
 @dataclass(frozen=True)
@@ -84,27 +99,24 @@ class Piece:
     """The index of some rows, as it is written and mapped into memory again."""
 
     rows: NDArray[Any]
-    own: tuple[Any, Any] | None
-    asked: tuple[Any, Any] | None
+    grams: Mapping[str, Block]
 
     def write(self, folder: Path) -> None:
         """Write it as NumPy files."""
         np.save(folder / "rows.npy", self.rows, allow_pickle=False)
-        for name in ("own", "asked"):
-            block = getattr(self, name)
-            if block is not None:
-                np.save(folder / f"{name}.npy", block[0], allow_pickle=False)
-                np.save(folder / f"{name}.sizes.npy", block[1], allow_pickle=False)
+        for name, (flat, sizes) in self.grams.items():
+            np.save(folder / f"{name}.npy", flat, allow_pickle=False)
+            np.save(folder / f"{name}.sizes.npy", sizes, allow_pickle=False)
 
     @classmethod
     def read(cls, folder: Path) -> Piece:
         """What `write` wrote; grams stay on the disk."""
-        blocks = {}
-        for name in ("own", "asked"):
-            if (folder / f"{name}.npy").exists():
-                flat = _mapped(folder / f"{name}.npy")
-                blocks[name] = flat, np.load(folder / f"{name}.sizes.npy", allow_pickle=False)
-        return cls(np.load(folder / "rows.npy", allow_pickle=False), blocks.get("own"), blocks.get("asked"))
+        grams = {
+            name: (_mapped(folder / f"{name}.npy"), np.load(folder / f"{name}.sizes.npy", allow_pickle=False))
+            for name in GRAMS
+            if (folder / f"{name}.npy").exists()
+        }
+        return cls(np.load(folder / "rows.npy", allow_pickle=False), grams)
 
 
 def _mapped(path: Path) -> Any:
@@ -122,7 +134,8 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
         seed: of the numbers drawn.
         near: whether near copies are looked for.
     """
-    own, asked = [own_text(e, shared) for e in examples], [question(e, shared) for e in examples]
+    own, letters = [own_text(e, shared) for e in examples], [verbatim(e, shared) for e in examples]
+    asked = [normalised(text) for text in letters]
     rows = np.zeros(len(examples), dtype=ROW)
     for i, (example, said, put) in enumerate(zip(examples, own, asked, strict=True)):
         rows[i] = (
@@ -136,18 +149,23 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
             0 if example.group is None else hash_of(" " + example.group),
             drawn(seed, example.id if example.group is None else example.group),
             drawn(seed, example.id),
+            KINDS.index(example.kind),
+            hash_of(" " + example.source),
+            hash_of(letters[i]),
+            hash_of(in_any_order(letters[i])),
         )
-    return Piece(rows, grams_of(own) if near else None, grams_of(asked) if near else None)
+    questions = ["" if example.text is not None else text for example, text in zip(examples, asked, strict=True)]
+    grams = {"words": words_of(questions), "runs": runs_of(questions), "own_runs": runs_of(own)}
+    return Piece(rows, grams | ({"own": grams_of(own), "asked": grams_of(asked)} if near else {}))
 
 
 def joined(pieces: Iterable[Piece]) -> Index:
     """All pieces as one index, every row kept."""
     found = list(pieces)
     rows = np.concatenate([*(piece.rows for piece in found), np.empty(0, ROW)])
-    own = [piece.own for piece in found if piece.own is not None]
-    asked = [piece.asked for piece in found if piece.asked is not None]
     every = np.ones(len(rows), dtype=bool)
-    return Index(rows, every, Grams(own) if own else None, Grams(asked) if asked else None)
+    names = [name for name in GRAMS if all(name in piece.grams for piece in found)]
+    return Index(rows, every, {name: Grams([piece.grams[name] for piece in found]) for name in names})
 
 
 def index_of(examples: Sequence[Example], *, seed: int = 0, near: bool = True) -> Index:

@@ -29,27 +29,32 @@ from tunesmith.data.split import cap_rows
 
 
 @dataclass(frozen=True)
-class _Indexing:
-    """What the index of a stretch of rows depends on, besides these."""
+class Indexing:
+    """How rows are indexed, in stretches that are kept on disk like the shards.
+
+    Args:
+        folder: where they are kept.
+        shared: system texts that are no row's own, see `Rows.shared_systems`.
+        seed: of the numbers drawn.
+        threshold: Jaccard share from which on texts are near, see `near.near`; None: not looked for.
+    """
 
     folder: Path
     shared: frozenset[int]
     seed: int
-    near: bool
+    threshold: float | None
+
+    def index(self, rows: Rows, executor: Executor) -> Index:
+        """The index of all rows; what was indexed before is read from disk."""
+        folders = list(executor.map(partial(_index, self), rows.stretches))
+        return joined(Piece.read(Path(place)) for place in folders)
 
 
-def index_rows(rows: Rows, folder: Path, executor: Executor, *, seed: int, near: bool) -> Index:
-    """The index of all rows, made in stretches and kept on disk like the shards."""
-    job = _Indexing(folder, rows.shared_systems(), seed, near)
-    folders = list(executor.map(partial(_index, job), rows.stretches))
-    return joined(Piece.read(Path(place)) for place in folders)
-
-
-def _index(job: _Indexing, stretch: Stretch) -> str:
+def _index(job: Indexing, stretch: Stretch) -> str:
     folder = job.folder / f"index-{stretch.first:012d}"
 
     def work(out: Path) -> dict[str, Any]:
-        piece_of(stretch.examples(), job.shared, seed=job.seed, near=job.near).write(out)
+        piece_of(stretch.examples(), job.shared, seed=job.seed, near=job.threshold is not None).write(out)
         return {}
 
     once(folder, work)
@@ -72,6 +77,25 @@ class Line:
     tallies: Tallies
     gone: dict[int, tuple[str, Refusal | Copy]] = field(default_factory=dict)
 
+    def grow(self, rows: Rows, indexing: Indexing, executor: Executor) -> None:
+        """Take in new rows behind those that are there, and index them.
+
+        Args:
+            rows: the old rows, and new ones behind them.
+            indexing: that of the old rows.
+            executor: where new ones are indexed.
+        """
+        old = self.index
+        self.rows, self.index = rows, indexing.index(rows, executor)
+        self.index.kept[: len(old.rows)] = old.kept
+        self.index.rows["split"][: len(old.rows)] = old.rows["split"]
+
+    def refuse(self, step: str, refused: Mapping[int, Refusal | Copy]) -> None:
+        """Take out these rows."""
+        before = int(self.index.kept.sum())
+        self.index.kept[list(refused)] = False
+        self._count(step, before, refused)
+
     def filter(self, step: str, number: int, corpus: CorpusFilter) -> None:
         """Let one filter that looks at all rows decide.
 
@@ -87,8 +111,7 @@ class Line:
                     refused[row] = refusal
         except ValueError as error:
             raise TunesmithError(f"{step} must give one word for each of {len(before):,} rows: {error}") from error
-        self.index.kept[list(refused)] = False
-        self._count(step, len(before), refused)
+        self.refuse(step, refused)
 
     def merge_copies(self, spec: Duplicates) -> None:
         """Merge copies into the row that stays."""

@@ -19,6 +19,8 @@ SOURCES = Shelf("sources", "tunesmith.data.read")
 CLEANERS = Shelf("cleaners", "tunesmith.data.clean")
 FILTERS = Shelf("filters", "tunesmith.data.filter")
 EXTRACTORS = Shelf("extractors", "tunesmith.data.extract")
+AUGMENTERS = Shelf("augmenters", "tunesmith.data.augment")
+SYNTHESIZERS = Shelf("synthesizers", "tunesmith.data.synthesize")
 
 
 class Operation(Protocol):
@@ -55,18 +57,18 @@ def dropped(example: Example, step: str, refusal: Refusal) -> Drop:
 def row_operations(spec: DataSpec, labels: Sequence[str]) -> list[Operation]:
     """Cleaners, then filters of single rows, in the order of the project file."""
     fixed = frozenset(labels)
-    cleaning = [Cleaning(step, CLEANERS.build(use), fixed) for step, use in _named("clean", spec.clean)]
-    filters = [(step, FILTERS.build(use)) for step, use in _named("filter", spec.filter)]
+    cleaning = [Cleaning(step, CLEANERS.build(use), fixed) for step, use in named("clean", spec.clean)]
+    filters = [(step, FILTERS.build(use)) for step, use in named("filter", spec.filter)]
     return [*cleaning, *(Filtering(step, found) for step, found in filters if hasattr(found, "judge"))]
 
 
 def corpus_filters(spec: DataSpec) -> dict[str, CorpusFilter]:
     """Name of the operation -> filter, for those that look at all rows."""
-    filters = {step: FILTERS.build(use) for step, use in _named("filter", spec.filter)}
+    filters = {step: FILTERS.build(use) for step, use in named("filter", spec.filter)}
     return {step: found for step, found in filters.items() if not hasattr(found, "judge")}
 
 
-def _named(kind: str, uses: Iterable[Use]) -> list[tuple[str, Use]]:
+def named(kind: str, uses: Iterable[Use]) -> list[tuple[str, Use]]:
     """(operation's name, component): `clean.html`; `clean.html.2` for the second one of the same name."""
     seen: Counter[str] = Counter()
     named = []
@@ -80,6 +82,7 @@ def _named(kind: str, uses: Iterable[Use]) -> list[tuple[str, Use]]:
 @dataclass
 class _Count:
     rows_in: int = 0
+    made: int = 0
     kept: int = 0
     changed: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -107,6 +110,7 @@ class Tallies:
         for tally in tallies:
             count = self._counts.setdefault(tally.step, _Count())
             count.rows_in += tally.rows_in
+            count.made += tally.made
             count.kept += tally.kept
             count.changed += tally.changed
             count.dropped.update(tally.dropped)

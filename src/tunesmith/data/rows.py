@@ -46,13 +46,19 @@ class Rows:
     @staticmethod
     def of(folders: Sequence[Path], pieces: Sequence[Sequence[int]]) -> Rows:
         """The rows in these folders, each with so many files of so many rows."""
-        stretches: list[Stretch] = []
-        first = 0
+        rows = Rows([], [])
         for folder, counts in zip(folders, pieces, strict=True):
-            for number, count in enumerate(counts):
-                stretches.append(Stretch(folder, number, first, count))
-                first += count
-        return Rows(folders, stretches)
+            rows = rows.more(folder, counts)
+        return rows
+
+    def more(self, folder: Path, counts: Sequence[int]) -> Rows:
+        """These rows, and behind them those of one more folder, with files of so many rows."""
+        stretches = [*self.stretches]
+        first = self.count
+        for number, count in enumerate(counts):
+            stretches.append(Stretch(folder, number, first, count))
+            first += count
+        return Rows([*self.folders, folder], stretches)
 
     @property
     def count(self) -> int:
@@ -64,6 +70,11 @@ class Rows:
         for stretch in self.stretches:
             if stretch.folder == folder:
                 yield from enumerate(stretch.examples(), start=stretch.first)
+
+    def each(self) -> Iterator[tuple[int, Example]]:
+        """(number, row) of all rows."""
+        for stretch in self.stretches:
+            yield from enumerate(stretch.examples(), start=stretch.first)
 
     def drops(self, folder: Path) -> Iterator[Drop]:
         """The drops of one shard."""

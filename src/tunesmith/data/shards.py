@@ -122,13 +122,11 @@ def _finished(folder: Path) -> dict[str, Any] | None:
 
 
 def _read(job: Job, shard: Shard, notes: Counter[str]) -> Iterator[Example | Drop]:
-    """Sources of this package can be divided and tell what they notice; a source of another package need not."""
+    """Sources of this package can be divided, and tell what they notice; a source of another package need not."""
     source: Any = SOURCES.build(job.spec.sources[shard.source], where=f"data.sources[{shard.source}]")
     rows: Iterator[Example | Drop]
     if shard.part is not None:
         rows = source.read_part(job.root, job.labels, part=shard.part, notes=notes)
-    elif hasattr(source, "read_noting"):
-        rows = source.read_noting(job.root, job.labels, notes)
     else:
         rows = source.read(job.root, job.labels)
     return rows

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeInt
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from tunesmith.core.spec import Section, Use
 from tunesmith.core.types import Split
 from tunesmith.data.knowledge.spec import Links
+from tunesmith.data.leaks_spec import Leaks
 
 
 class Duplicates(Section):
@@ -33,6 +36,17 @@ class Shares(Section):
     test: float = Field(0.1, ge=0.0, le=1.0, description="share of held-out rows that the verdict rests on")
 
 
+class Mix(Section):
+    """What the training rows are made up of."""
+
+    by: Literal["kind", "source"] = Field("kind", description="what shares are of: kinds of data, or sources")
+    shares: dict[str, NonNegativeFloat] = Field(
+        {},
+        description="share of each kind (structured, semi_structured, unstructured) or source (its path); rows beyond "
+        "it are left out by the seed; {}: as it comes (40/30/30 is a start where all three are there)",
+    )
+
+
 class Limits(Section):
     """What gate G1 and the readers tolerate; shares in [0, 1]."""
 
@@ -52,6 +66,12 @@ class Limits(Section):
         0.0, ge=0.0, le=1.0, description="share of held-out rows whose question also stands in training (a clean test)"
     )
     near_leak: float = Field(0.0, ge=0.0, le=1.0, description="the same for near-duplicates of training questions")
+    mixed_away: float = Field(
+        0.5,
+        ge=0.0,
+        le=1.0,
+        description="share of training rows that mixing may leave out; above it the run ends (data is dear)",
+    )
     test_rows: int = Field(
         50,
         ge=0,
@@ -76,6 +96,14 @@ class DataSpec(Section):
         (), description="what is read out of the training rows into a graph of facts, which is kept beside the snapshot"
     )
     facts: Links = Field(Links(), description="how those facts are linked")
+    synthesize: tuple[Use, ...] = Field(
+        (), description="training rows that a model writes out of training rows, or that are made of facts"
+    )
+    augment: tuple[Use, ...] = Field(
+        (), description="further training rows: the same in other words, wrong answers, more turns"
+    )
+    mix: Mix = Field(Mix(), description="shares of the training rows by kind or source, reached by leaving rows out")
+    leaks: Leaks = Field(Leaks(), description="as what held-out questions are looked for in training rows")
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
     at_most_rows: dict[Split, NonNegativeInt] = Field(

@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.errors import Problem, UserError
-from tunesmith.core.examples import iterate_examples
 from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
+from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Snapshot, Split, Tally
+from tunesmith.data import mixing
 from tunesmith.data.gate import judge
 from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
 from tunesmith.data.leak import leakage, placed, shown_rows
-from tunesmith.data.line import Line, checked, index_rows
-from tunesmith.data.operations import EXTRACTORS, corpus_filters
+from tunesmith.data.line import Indexing, Line, checked
+from tunesmith.data.making import Training, make_all, makers
+from tunesmith.data.operations import AUGMENTERS, EXTRACTORS, SYNTHESIZERS, corpus_filters
 from tunesmith.data.read._files import locate
 from tunesmith.data.read._tree import plain_name
 from tunesmith.data.shards import Job
@@ -31,7 +33,7 @@ from tunesmith.data.split import assign_splits
 from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "2"
+VERSION = "3"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
@@ -47,8 +49,10 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         problems += FILTERS.problems(use, where=f"data.filter[{i}]")
     for i, use in enumerate(spec.extract):
         problems += EXTRACTORS.problems(use, where=f"data.extract[{i}]")
-    for i, use in enumerate(spec.sources):
-        problems += _source_problems(use, root, f"data.sources[{i}]")
+    for kind, shelf in (("sources", SOURCES), ("synthesize", SYNTHESIZERS), ("augment", AUGMENTERS)):
+        for i, use in enumerate(getattr(spec, kind)):
+            problems += _own_problems(shelf, use, root, f"data.{kind}[{i}]")
+    problems += mixing.problems(spec.mix)
     return problems
 
 
@@ -65,11 +69,13 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
         found |= _digests(use, root, f"data.sources[{i}]")
     if spec.facts.synonyms:
         found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
+    for maker in makers(spec).values():
+        found |= maker.outside(root) if hasattr(maker, "outside") else {}
     return found | _secrets(spec)
 
 
 def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
-    """Read, clean, filter, merge copies, split, cap, check for leaks, write, judge.
+    """Read, clean, filter, merge copies, split, cap, make more rows, mix, check for leaks, write, judge.
 
     Writes `examples.parquet`, `drops.jsonl`, `datasheet.json`, `datasheet.md` and, where a filter set rows aside,
     `aside.parquet` into `context.out`, and with `extract` the graph of facts; the verdict of G1 stands in the snapshot.
@@ -88,25 +94,29 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     intake = take_in(job, context.executor, events=context.events, stage=NAME)
     tell("note", NAME, "looking for copies, splitting, checking for leaks")
     threshold = spec.duplicates.near
-    index = index_rows(intake.rows, folder, context.executor, seed=context.seed, near=threshold is not None)
-    line = Line(intake.rows, index, intake.tallies)
+    indexing = Indexing(folder, intake.rows.shared_systems(), context.seed, threshold)
+    line = Line(intake.rows, indexing.index(intake.rows, context.executor), intake.tallies)
     for number, (step, corpus) in enumerate(corpus_filters(spec).items()):
         line.filter(step, number, corpus)
     line.merge_copies(spec.duplicates)
-    near = index.near("asked", threshold) if threshold is not None else None
+    near = line.index.near("asked", threshold) if threshold is not None else None
     shares: dict[Split, float] = {"train": spec.split.train, "valid": spec.split.valid, "test": spec.split.test}
-    assign_splits(index, shares, near=near)
-    dealt = {split: int(index.of_split(split).sum()) for split in SPLITS}
+    assign_splits(line.index, shares, near=near)
+    dealt = {split: int(line.index.of_split(split).sum()) for split in SPLITS}
     line.cap(spec.at_most_rows)
-    leaks = leakage(index, near, threshold)
-    leaks = placed(leaks, intake.rows.places(shown_rows(leaks)))
+    facts = _facts(line, spec, context)
+    make_all(line, makers(spec), indexing, leaks=spec.leaks, context=context)
+    mixed = mixing.mix_rows(line, spec.mix)
+    index = line.index
+    leaks = leakage(index, near, threshold, spec.leaks)
+    leaks = placed(leaks, line.rows.places(shown_rows(leaks)))
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
     verdict = judge(spec, snapshot, trained=_trained(index, profile.labels), labels=profile.labels)
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
-    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index), **_facts(spec, context)})
+    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index), "mix": mixed, **facts})
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
 
@@ -120,6 +130,7 @@ def _counted(tallies: tuple[Tally, ...], index: Index) -> Snapshot:
     groups = index.rows["group"][index.kept]
     return Snapshot(
         rows_in=tallies[0].rows_in,
+        made=sum(tally.made for tally in tallies),
         kept=tallies[-1].kept,
         dropped=dict(sorted(lost.items())),
         splits={split: rows for split, rows in splits.items() if split != GENERAL or rows},
@@ -154,12 +165,13 @@ def _asked_and_reached(spec: DataSpec, dealt: dict[Split, int]) -> dict[str, Any
     return {split: {"asked": asked[split], "reached": round(dealt[split] / rows, 4)} for split in SPLITS}
 
 
-def _source_problems(use: Use, root: Path, where: str) -> list[Problem]:
+def _own_problems(shelf: Shelf, use: Use, root: Path, where: str) -> list[Problem]:
+    """What is wrong with a component's settings, and what it finds itself, if it has a `check`."""
     try:
-        source = SOURCES.build(use, where=where)
+        built = shelf.build(use, where=where)
     except UserError as error:
         return list(error.problems)
-    found: list[Problem] = source.check(root) if hasattr(source, "check") else []
+    found: list[Problem] = built.check(root) if hasattr(built, "check") else []
     return [dataclasses.replace(p, path=f"{where}.{p.path}") if p.path in use.settings else p for p in found]
 
 
@@ -176,16 +188,13 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
     return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
 
 
-def _facts(spec: DataSpec, context: Context) -> dict[str, Any]:
-    """What extractors found in the training rows, for the datasheet; the graph is written beside it."""
+def _facts(line: Line, spec: DataSpec, context: Context) -> dict[str, Any]:
+    """What extractors found in the training rows, for the datasheet; the graph is written beside the snapshot."""
     if not spec.extract:
         return {}
     from tunesmith.data.knowledge.extraction import extracted
-    from tunesmith.data.knowledge.spec import Facts
 
-    examples = iterate_examples(context.out / "examples.parquet", "train")
-    found = extracted(examples, spec.extract, Facts(**spec.facts.model_dump()), context=context)
-    return {"facts": found.told}
+    return {"facts": extracted(Training(line), spec.extract, spec.facts, context=context)}
 
 
 def _secrets(spec: DataSpec) -> dict[str, str]:

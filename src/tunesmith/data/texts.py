@@ -52,10 +52,15 @@ def own_text(example: Example, shared: Collection[int]) -> str:
     return _joined(said)
 
 
-def question(example: Example, shared: Collection[int]) -> str:
-    """What an answerer is asked: the user's turns and media, normalised; answers are left out."""
+def verbatim(example: Example, shared: Collection[int]) -> str:
+    """What an answerer is asked, letter by letter: the user's turns and media; answers are left out."""
     asked = [m.content for m in example.messages if m.role == "user"]
-    return _joined([*_system(example, shared), *asked, *example.images, *example.audio])
+    return "\n".join([*_system(example, shared), *asked, *example.images, *example.audio])
+
+
+def question(example: Example, shared: Collection[int]) -> str:
+    """What an answerer is asked, normalised."""
+    return normalised(verbatim(example, shared))
 
 
 def answer(example: Example) -> str:

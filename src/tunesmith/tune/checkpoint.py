@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,33 +68,36 @@ class Keeper:
             digests = {_STATE: ids.digest_bytes(state), _TENSORS: write_tensors(folder / _TENSORS, saved.tensors)}
             (folder / _DIGESTS).write_bytes(_seal(digests))
         self.forget(after=step)
-        for old in self._found()[KEPT:]:
-            shutil.rmtree(old, ignore_errors=True)
+        self._remove(self._found()[KEPT:])
 
     def load(self, *, at_most: int | None = None) -> Saved | None:
         """The newest checkpoint that is whole and of this format, of `at_most` steps where that is given, or None.
 
-        Every newer one is told to `warn` with what is wrong with it and what happens instead.
+        Every newer one is told to `warn` with what is wrong with it and what happens instead. Older ones beyond two,
+        which a run that was killed did not come to remove, are removed.
         """
         files.sweep_temporary(self.folder)
-        saved, outcome, refused = None, "the training starts anew", []
-        for folder in self._found():
-            if at_most is not None and _step(folder) > at_most:
-                continue
+        saved, outcome, refused, stale = None, "the training starts anew", [], list[Path]()
+        found = [folder for folder in self._found() if at_most is None or _step(folder) <= at_most]
+        for number, folder in enumerate(found):
             try:
                 saved, outcome = _read(folder), f"the training goes on from {folder.name}"
+                stale = found[number + KEPT :]
                 break
             except _Unusable as reason:
                 refused.append(f"checkpoint {folder.name} {reason}")
+        self._remove(stale)
         for text in refused:
             self.warn(f"{text}; {outcome}")
         return saved
 
     def forget(self, *, after: int) -> None:
         """Remove the checkpoints of more than `after` steps: the run has gone back."""
-        for folder in self._found():
-            if _step(folder) > after:
-                shutil.rmtree(folder, ignore_errors=True)
+        self._remove([folder for folder in self._found() if _step(folder) > after])
+
+    def _remove(self, folders: Sequence[Path]) -> None:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _found(self) -> list[Path]:
         """Checkpoint folders, newest first."""

@@ -67,9 +67,9 @@ def adamw(
 
 
 def state_tensors(weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copies of the trained weights, the optimiser's state and torch's random states, under one name each.
+    """The trained weights, the optimiser's state and torch's random states, under one name each, to be written at once.
 
-    Those that lie in parts are gathered whole: every process must ask, and gets the same.
+    They are no copies, but for those that lie in parts, which are gathered whole: every process must ask.
     """
     tensors = {f"weight/{name}": whole(weight) for name, weight in weights.items()}
     for name, weight in weights.items():
@@ -78,7 +78,7 @@ def state_tensors(weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) 
 
 
 def restore_tensors(tensors: dict[str, Tensor], weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
-    """Put back what `state_tensors` copied: bit for bit."""
+    """Put back what `state_tensors` gave: bit for bit."""
     for name, weight in weights.items():
         with torch.no_grad():
             weight.copy_(parted_like(weight, tensors[f"weight/{name}"]))
@@ -91,9 +91,9 @@ def restore_tensors(tensors: dict[str, Tensor], weights: dict[str, Tensor], opti
 
 
 def whole(weight: Tensor) -> Tensor:
-    """A copy of `weight`; the parts of one that lies in parts are gathered from all processes, which must all ask."""
+    """`weight` itself, or a copy of one that lies in parts, gathered from all processes, which must all ask."""
     full: Tensor = weight.full_tensor() if isinstance(weight, DTensor) else weight
-    return full.detach().clone()
+    return full.detach()
 
 
 def parted_like(weight: Tensor, found: Tensor) -> Tensor:

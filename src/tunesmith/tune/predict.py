@@ -146,7 +146,7 @@ def _phase(phase: FilledPhase, ground: Ground, path: Path, seed: int) -> dict[st
         parts = {**parts, **larger, **told["held"]}
     minutes = {**minutes, **estimates.minutes_of(operations, gflops=_speed(ground), slower=work.slower)}
     made = _made(phase.name or phase.rows, work, ground, minutes)
-    made["moments"] = _moments(parts, {**extra.moments, "checkpoint": {**_saving(work), **extra.held}}, ground)
+    made["moments"] = _moments(parts, {**extra.moments, "checkpoint": {**_saving(work, ground), **extra.held}}, ground)
     counts = {"steps": load.plan.steps, "tera": sum(operations.values()) / 1e12}
     return {**made, **counts, "disk": {**made["disk"], **extra.disk}}
 
@@ -159,7 +159,7 @@ def _made(name: str, work: Work, ground: Ground, minutes: Mapping[str, float]) -
         "minutes": sum(minutes.values()),
         "steps": 0,
         "parts_minutes": minutes,
-        "moments": _moments(estimates.memory_parts(ground.shape, work), {"checkpoint": _saving(work)}, ground),
+        "moments": _moments(estimates.memory_parts(ground.shape, work), {"checkpoint": _saving(work, ground)}, ground),
         "disk": {"checkpoints": checkpoints},
         "tera": estimates.training_operations(ground.shape, work) / 1e12,
         "tokens": work.tokens,
@@ -176,11 +176,12 @@ def _moments(
     return {name: _shared(parts, ground) for name, parts in found.items()}
 
 
-def _saving(work: Work) -> dict[str, float]:
-    """The moment in which a checkpoint is written: copies of trained weights and moments (`optimise.state_tensors`)."""
+def _saving(work: Work, ground: Ground) -> dict[str, float]:
+    """The moment in which a checkpoint is written: what lies in parts is gathered first (`optimise.state_tensors`)."""
     own = work.trainable / GB
     held = {"gradients": estimates.GRADIENT_BYTES * own, "optimizer": estimates.ADAM_BYTES * own}
-    return {**held, "copies": (MASTER_BYTES + estimates.ADAM_BYTES) * own}
+    gathered = ground.machine.workers > 1 and ground.spec.parallel == "sharded"
+    return {**held, "copies": (MASTER_BYTES + estimates.ADAM_BYTES) * own if gathered else 0.0}
 
 
 def _speed(ground: Ground) -> float:

@@ -28,7 +28,12 @@ _STOP = (
 )
 _WORD = rf"(?!(?:{_STOP}) )[\w$€£%°#]\S* "
 _CHARACTER = r"(?!以及|或者|等|(?<!饱)和(?!度|解|平)|或|及|的?症状)[\w.%℃-]"
-_NAME = {"en": rf"(?:{_WORD}){{1,{_MOST_WORDS}}}", "zh": rf"(?:{_CHARACTER}){{1,{_MOST_CHARACTERS}}}?"}
+_NO_START = "包括|包含|为|是"
+"""In `肺炎的治疗包括阿莫西林` nothing is treated with `肺炎的`, and `包括阿莫西林` is no name."""
+_NAME = {
+    "en": rf"(?:{_WORD}){{1,{_MOST_WORDS}}}",
+    "zh": rf"(?!{_NO_START})(?:{_CHARACTER}){{1,{_MOST_CHARACTERS}}}?(?<!的)",
+}
 _JOINT = {"en": "(?:, and |, or |and |or |, )", "zh": "(?:、|以及|或者|和|或|及)"}
 _BETWEEN = {
     "en": "(?:(?:may|might|can|could|will|would|should|do|does|did|not|cannot|often|usually|commonly|also) ){0,4}",

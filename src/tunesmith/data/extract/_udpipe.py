@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from tunesmith.core.errors import MissingLibrary, Problem
+from tunesmith.data.chinese import tokenizer
 from tunesmith.data.extract._text import Sentence, Token
 from tunesmith.models.fetch import Asset, cache_folder, fetch_asset
 
@@ -59,7 +59,7 @@ def parser() -> Callable[[str], list[Sentence]]:
     noun); a lemma is the word itself.
 
     Raises:
-        MissingLibrary: jieba or UDPipe is not installed.
+        MissingLibrary: UDPipe is not installed.
         UserError: the model cannot be brought, see `fetch_asset`.
     """
     cut, tree = _cutter(), _tree()
@@ -88,21 +88,8 @@ def _class(flag: str, word: str) -> str:
 def _cutter() -> Callable[[str], Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its regular expressions are written in an old way
-        try:
-            import jieba
-            import jieba.posseg
-        except ImportError:
-            raise MissingLibrary(_needs("jieba")) from None
-    jieba.setLogLevel(logging.WARNING)
-    words = jieba.Tokenizer()
-    words.tmp_dir = str(_own_folder())  # its cache is else a file in /tmp that anybody may have put there
-    return jieba.posseg.POSTokenizer(words).lcut  # type: ignore[no-any-return]
-
-
-def _own_folder() -> Any:
-    folder = cache_folder() / "jieba"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+        from jieba.posseg import POSTokenizer
+    return POSTokenizer(tokenizer()).lcut  # type: ignore[no-any-return]
 
 
 def _tree() -> Callable[[list[str]], list[tuple[int, str]]]:

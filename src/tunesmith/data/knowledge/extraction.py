@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from tunesmith.core.types import Example, Triple
 from tunesmith.data.knowledge.draw import write_picture
 from tunesmith.data.knowledge.graph import KnowledgeGraph
 from tunesmith.data.knowledge.linking import Synonyms, read_synonyms
-from tunesmith.data.knowledge.phrasing import phrasings
-from tunesmith.data.knowledge.spec import Facts
+from tunesmith.data.knowledge.spec import Links
 from tunesmith.data.knowledge.store import write_graphml, write_parquet
 from tunesmith.data.operations import EXTRACTORS
 from tunesmith.data.read._files import locate
@@ -27,51 +25,35 @@ _SHOWN_CONFLICTS = 20
 Reader = Callable[[str], list[Triple]]
 
 
-@dataclass(frozen=True)
-class Extraction:
-    """What extraction gives.
+def extracted(examples: Iterable[Example], uses: Sequence[Use], links: Links, *, context: Context) -> dict[str, Any]:
+    """Read training rows with every extractor and build the graph; how many facts are told, as JSON values.
 
-    Fields:
-        graph: everything that was found.
-        rows: rows made from facts, empty unless `rows_per_fact` is set.
-        told: counts and conflicts as JSON values, for the datasheet.
-    """
+    Writes `graph.parquet`, `graph.graphml` and `graph.html` into `context.out`.
 
-    graph: KnowledgeGraph
-    rows: list[Example] = field(default_factory=list)
-    told: dict[str, Any] = field(default_factory=dict)
-
-
-def extracted(examples: Iterable[Example], uses: Sequence[Use], facts: Facts, *, context: Context) -> Extraction:
-    """Read the training rows with every extractor, build the graph, make rows from it.
-
-    Held-out rows are not read: what they say must not come into training by way of the graph. Writes `graph.parquet`,
-    `graph.graphml` and `graph.html` into `context.out`.
+    Args:
+        examples: training rows only: what held-out rows say must not come into training by way of the graph.
+        uses: the extractors.
+        links: how triples are linked.
+        context: `root`, `out` and `events` are used.
 
     Raises:
         UserError: an extractor cannot be built or opened, or the table of synonyms cannot be read.
     """
     readers = opened(uses, context.root)
-    synonyms = read_synonyms(locate(context.root, facts.synonyms)) if facts.synonyms else Synonyms()
-    training = (example for example in examples if example.split == "train")
+    synonyms = read_synonyms(locate(context.root, links.synonyms)) if links.synonyms else Synonyms()
     found: list[Triple] = []
-    parents: dict[str, Example] = {}
     rows = without = 0
-    for example in context.events.track(training, _STAGE, "reading what rows state"):
+    for example in context.events.track(examples, _STAGE, "reading what rows state"):
         of_row = triples_of(example, readers)
         rows, without = rows + 1, without + (not of_row)
         found += of_row
-        if of_row and facts.rows_per_fact:
-            parents[example.id] = example
     graph = KnowledgeGraph.of(found, synonyms)
-    made = phrasings(graph, parents, seed=context.seed, per_fact=facts.rows_per_fact, at_least=facts.at_least)
-    children = list(made) if facts.rows_per_fact else []
     write_parquet(graph, context.out / "graph.parquet")
     write_graphml(graph, context.out / "graph.graphml")
     write_picture(graph, context.out / "graph.html")
-    told = {"rows_read": rows, "rows_without_triples": without, **_told(graph, facts), "rows_made": len(children)}
+    told = {"rows_read": rows, "rows_without_triples": without, **_told(graph, links)}
     context.events.tell("note", _STAGE, f"{told['facts']:,} facts about {told['things']:,} things")
-    return Extraction(graph, children, told)
+    return told
 
 
 def opened(uses: Sequence[Use], root: Path) -> list[Reader]:
@@ -103,8 +85,8 @@ def triples_of(example: Example, readers: Iterable[Reader]) -> list[Triple]:
     return found
 
 
-def _told(graph: KnowledgeGraph, facts: Facts) -> dict[str, Any]:
-    conflicts = graph.conflicts(facts.functional)
+def _told(graph: KnowledgeGraph, links: Links) -> dict[str, Any]:
+    conflicts = graph.conflicts(links.functional)
     shown = [[f"{f.subject} {'not ' * f.negated}{f.relation} {f.object}" for f in c.facts] for c in conflicts]
     return {
         **graph.counts(),

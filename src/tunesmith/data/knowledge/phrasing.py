@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.types import Example, Message, example_id
+from tunesmith.core.types import Example, Message
+from tunesmith.data.children import child
 from tunesmith.data.knowledge.graph import Fact, KnowledgeGraph
 from tunesmith.data.knowledge.wording import worded
 
@@ -103,20 +104,8 @@ class _Pool:
 
 
 def _child(parent: Example, said: Sequence[str], phrasing: str) -> Example:
-    messages = tuple(Message(role=role, content=text) for role, text in zip(("user", "assistant"), said, strict=False))
-    changes: dict[str, Any] = {
-        "id": example_id(messages, None),
-        "messages": messages,
-        "attributes": {"phrasing": phrasing},
-        "parent": parent.id,
-        "group": parent.group or parent.id,
-        "kind": "unstructured",
-        "source": parent.source,
-        "licence": parent.licence,
-        "place": parent.place,
-        "split": parent.split,
-    }
-    return Example.model_validate(changes)
+    messages = [Message(role=role, content=text) for role, text in zip(("user", "assistant"), said, strict=False)]
+    return child(parent, messages, attributes={"phrasing": phrasing}).model_copy(update={"kind": "unstructured"})
 
 
 @cache

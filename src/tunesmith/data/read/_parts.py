@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.types import Drop, Example
 
 PART_BYTES = 4_000_000
 """A part ends with the first row that reaches this size; small enough that eight workers share 32 MB evenly."""
@@ -33,6 +38,32 @@ class Part:
 
 
 WHOLE = Part()
+
+
+class Divided(ABC):
+    """A source that can be read in parts, each by another worker."""
+
+    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
+        """Every row once, part after part; see `core.protocols.Source`."""
+        problems = self.check(root)
+        if problems:
+            raise UserError(problems)
+        for part in self.parts(root):
+            yield from self.read_part(root, labels, part=part, notes=Counter())
+
+    @abstractmethod
+    def check(self, root: Path) -> list[Problem]:
+        """Everything that speaks against reading it; looks at the first rows at most."""
+
+    @abstractmethod
+    def parts(self, root: Path) -> list[Part]:
+        """The parts, in order: they depend on the files alone."""
+
+    @abstractmethod
+    def read_part(
+        self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
+    ) -> Iterator[Example | Drop]:
+        """The rows of one of `parts`; what is noticed on the way (formats, mended bytes) is counted in `notes`."""
 
 
 def line_parts(path: Path, file: int = 0, *, size: int | None = None) -> list[Part]:

@@ -16,7 +16,7 @@ from tunesmith.data.read._files import Format, locate
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP
 from tunesmith.data.read._messages import Unusable
-from tunesmith.data.read._parts import WHOLE, Part
+from tunesmith.data.read._parts import WHOLE, Divided, Part
 from tunesmith.data.read._rows import row_parts, rows
 from tunesmith.data.read._shapes import found_in, shape_of, unknown_shape
 from tunesmith.data.read._template import as_text, missing_columns
@@ -25,7 +25,7 @@ _PEEKED_ROWS = 100
 
 
 @dataclass(frozen=True)
-class Conversations:
+class Conversations(Divided):
     """Conversations as alpaca, sharegpt, OpenAI messages, preference pairs or KTO rows; the shape is detected.
 
     Tools, calls, reasoning (`<think>`, `reasoning_content`, typed parts), images, sounds and switched-off turns are
@@ -56,17 +56,6 @@ class Conversations:
     kind: DataKind = "unstructured"
     licence: str = ""
     max_line_mb: float = 10.0
-
-    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
-        """Every row once; see `core.protocols.Source`."""
-        return self.read_noting(root, labels, Counter())
-
-    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
-        """`read`, counting in `notes` which shapes were found and what was mended on the way."""
-        problems = self.check(root)
-        if problems:
-            raise UserError(problems)
-        return self.read_part(root, labels, part=WHOLE, notes=notes)
 
     def parts(self, root: Path) -> list[Part]:
         """Stretches of the file that can be read apart."""

@@ -17,7 +17,7 @@ from tunesmith.data.read._files import Format, Held, detect_format
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP
 from tunesmith.data.read._messages import Unusable
-from tunesmith.data.read._parts import Part
+from tunesmith.data.read._parts import Divided, Part
 from tunesmith.data.read._rows import rows
 from tunesmith.data.read._sandbox import FORMATS, Unreadable, pieces_of
 from tunesmith.data.read._shapes import found_in, shape_of
@@ -31,7 +31,7 @@ _BLANK = re.compile(r"\n[ \t]*\n\s*")
 
 
 @dataclass(frozen=True)
-class Documents:
+class Documents(Divided):
     """Documents of every kind in a file, a folder, a pattern or an archive: each file is read as what it holds.
 
     PDF, Word, HTML, Markdown and plain text become plain text, trained on by phases with `rows: text`. Rows of tables
@@ -57,18 +57,6 @@ class Documents:
     licence: str = ""
     seconds: float = 2.0
     max_mb: float = 50.0
-
-    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
-        """Every document, page, paragraph or row once; see `core.protocols.Source`."""
-        return self.read_noting(root, labels, Counter())
-
-    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
-        """`read`, counting in `notes` in which formats documents were found."""
-        problems = self.check(root)
-        if problems:
-            raise UserError(problems)
-        for part in self.parts(root):
-            yield from self.read_part(root, labels, part=part, notes=notes)
 
     def parts(self, root: Path) -> list[Part]:
         """Some files each; an archive is one part."""

@@ -18,6 +18,7 @@ from tunesmith.core.types import DataKind, Drop, Example, Split
 from tunesmith.data.read._csv import Record
 from tunesmith.data.read._files import locate
 from tunesmith.data.read._labels import held_to
+from tunesmith.data.read._parts import WHOLE, Divided, Part
 from tunesmith.data.read._template import as_text
 from tunesmith.data.read.table import Table
 
@@ -28,7 +29,7 @@ _ROWS_A_FETCH = 1000
 
 
 @dataclass(frozen=True)
-class Sql:
+class Sql(Divided):
     """Rows of one SELECT on a database become instructions through templates; nothing is ever written to it.
 
     Give the query an ORDER BY: a database may give rows in another order each time, and the order of rows decides which
@@ -66,15 +67,14 @@ class Sql:
     kind: DataKind = "structured"
     licence: str = ""
 
-    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
-        """Every row once; see `core.protocols.Source`."""
-        return self.read_noting(root, labels, Counter())
+    def parts(self, root: Path) -> list[Part]:
+        """A query is one part."""
+        return [WHOLE]
 
-    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
-        """`read`, counting the rows in `notes`."""
-        problems = self.check(root)
-        if problems:
-            raise UserError(problems)
+    def read_part(
+        self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
+    ) -> Iterator[Example | Drop]:
+        """Every row."""
         table = self._table()
         for record in self._records(root):
             notes["format: sql rows"] += 1

@@ -16,7 +16,7 @@ from tunesmith.data.read._csv import Record
 from tunesmith.data.read._files import Format, detect_format, locate
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP
-from tunesmith.data.read._parts import WHOLE, Part
+from tunesmith.data.read._parts import WHOLE, Divided, Part
 from tunesmith.data.read._rows import row_parts, rows
 from tunesmith.data.read._template import Template, as_text, column_or_template, missing_columns, parse_template
 from tunesmith.data.read._think import assistant_turn
@@ -25,7 +25,7 @@ _PEEKED_ROWS = 100
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Divided):
     """Rows of a CSV, TSV, JSONL, JSON, Parquet or workbook table become instructions through templates.
 
     Example:
@@ -60,17 +60,6 @@ class Table:
     kind: DataKind = "structured"
     licence: str = ""
     max_line_mb: float = 10.0
-
-    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
-        """Every row once; see `core.protocols.Source`."""
-        return self.read_noting(root, labels, Counter())
-
-    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
-        """`read`, counting in `notes` how rows were read and what was mended on the way."""
-        problems = self.check(root)
-        if problems:
-            raise UserError(problems)
-        return self.read_part(root, labels, part=WHOLE, notes=notes)
 
     def parts(self, root: Path) -> list[Part]:
         """Stretches of the file that can be read apart."""

@@ -15,7 +15,7 @@ from tunesmith.core.files import resolve_under
 from tunesmith.core.types import DataKind, Drop, Example, Message, example_id
 from tunesmith.data.read._files import BOM, locate
 from tunesmith.data.read._lines import STEP
-from tunesmith.data.read._parts import Part, file_parts
+from tunesmith.data.read._parts import Divided, Part, file_parts
 from tunesmith.data.read._rows import row_parts, rows
 from tunesmith.data.read._template import as_text, missing_columns
 from tunesmith.data.read._tree import plain_name
@@ -26,7 +26,7 @@ _BLANK = re.compile(r"\n[ \t]*\n\s*")
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Divided):
     """Plain domain text, on every token of which a phase with `rows: text` trains; nobody is asked anything.
 
     Example:
@@ -51,18 +51,6 @@ class Text:
     split: Literal["train", "valid", "general"] = "train"
     licence: str = ""
     max_mb: float = 50.0
-
-    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
-        """Every document or paragraph once; see `core.protocols.Source`. Text has no answer, so no label either."""
-        return self.read_noting(root, labels, Counter())
-
-    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
-        """`read`, counting in `notes` how texts were read and what was mended on the way."""
-        problems = self.check(root)
-        if problems:
-            raise UserError(problems)
-        for part in self.parts(root):
-            yield from self.read_part(root, labels, part=part, notes=notes)
 
     def parts(self, root: Path) -> list[Part]:
         """Some documents each; stretches of a table."""

@@ -13,7 +13,7 @@ from tunesmith.core.errors import Problem, UserError, nearest
 from tunesmith.core.types import DataKind, Drop, Example, Message, Role, Split, example_id
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP, Line, lines
-from tunesmith.data.read._parts import Part
+from tunesmith.data.read._parts import Divided, Part
 from tunesmith.data.read._tree import files_of, find, tree_parts
 
 _STAMP = re.compile(r"\s*\[?\d{1,4}[-./:]\d{1,2}(?:[\d\s.,:/-]|[AaPp]\.?[Mm]\b\.?){0,24}\]?\s*(?:-\s+)?")
@@ -22,7 +22,7 @@ _END = re.compile(r"[-=*_#]{3,}\s*")
 
 
 @dataclass(frozen=True)
-class Transcripts:
+class Transcripts(Divided):
     """Chat transcripts: lines `Name: words` become turns; lines without a name go on with the turn before.
 
     A file holds one conversation, or several with a line of `---` (or `===`, `***`) between them. A date or time before
@@ -50,18 +50,6 @@ class Transcripts:
     split: Split | None = None
     licence: str = ""
     max_line_mb: float = 10.0
-
-    def read(self, root: Path, labels: Sequence[str]) -> Iterator[Example | Drop]:
-        """Every conversation once; see `core.protocols.Source`."""
-        return self.read_noting(root, labels, Counter())
-
-    def read_noting(self, root: Path, labels: Sequence[str], notes: Counter[str]) -> Iterator[Example | Drop]:
-        """`read`, counting in `notes` conversations and turns that nothing answers."""
-        problems = self.check(root)
-        if problems:
-            raise UserError(problems)
-        for part in self.parts(root):
-            yield from self.read_part(root, labels, part=part, notes=notes)
 
     def parts(self, root: Path) -> list[Part]:
         """Some files each."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -46,7 +49,7 @@ class Local:
 
     def _in_processes(self, function: Callable[[Any], Any], shards: Iterator[Any]) -> Iterator[Any]:
         context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(self.workers, mp_context=context, initializer=_ignore_interrupts)
+        pool = concurrent.futures.ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin)
         try:
             given = deque(pool.submit(function, shard) for shard in islice(shards, self.workers * _AHEAD))
             while given:
@@ -60,5 +63,15 @@ class Local:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
+def _begin() -> None:
+    """A worker ignores Ctrl-C, and ends when the process that started it has ended, however it did."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker that waits for work would never hear that nobody is left to give it any."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections import deque
@@ -13,7 +12,12 @@ from typing import Any
 
 import ray
 
+from tunesmith.core.errors import Problem, UserError
+
 _AHEAD = 2
+_ATTEMPTS = 3
+_STORE_BYTES = 100_000_000
+"""What a cluster of this machine holds of results, which are small; Ray itself would take a third of the memory."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,8 @@ class Ray:
     """Shards as tasks of a Ray cluster.
 
     The cluster is the one that the environment variable RAY_ADDRESS names; without it, one of this machine is started
-    for the length of the work. Every node must see the project folder under the same path, and has tunesmith installed.
+    at the first use, and ends with this process. Every node must see the project folder under the same path, and has
+    tunesmith installed.
 
     Args:
         workers: tasks that run at the same time.
@@ -30,18 +35,22 @@ class Ray:
     workers: int = 1
 
     def map(self, function: Callable[[Any], Any], shards: Iterable[Any]) -> Iterator[Any]:
-        """See `core.protocols.Executor.map`."""
-        with _cluster(self.workers):
-            work = ray.remote(num_cpus=1, max_retries=0)(function_on)
-            waiting = iter(shards)
-            given = deque(work.remote(function, shard) for shard in islice(waiting, self.workers * _AHEAD))
-            try:
-                while given:
-                    yield _result(given.popleft())
-                    given.extend(work.remote(function, shard) for shard in islice(waiting, 1))
-            finally:
-                for task in given:
-                    ray.cancel(task)
+        """See `core.protocols.Executor.map`.
+
+        Raises:
+            UserError: there is no cluster, or a worker died.
+        """
+        _join(self.workers)
+        work = ray.remote(num_cpus=1, max_retries=0)(function_on)
+        waiting = iter(shards)
+        given = deque(work.remote(function, shard) for shard in islice(waiting, self.workers * _AHEAD))
+        try:
+            while given:
+                yield _result(given.popleft())
+                given.extend(work.remote(function, shard) for shard in islice(waiting, 1))
+        finally:
+            for task in given:
+                ray.cancel(task)
 
 
 def function_on(function: Callable[[Any], Any], shard: Any) -> Any:
@@ -55,20 +64,40 @@ def _result(task: Any) -> Any:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
+    except ray.exceptions.RayError as error:
+        found = f"a worker of the Ray cluster died: {str(error).splitlines()[0]}"
+        hint = "start with fewer --workers; what was finished is kept, so the same command goes on from there"
+        raise UserError(Problem("worker-died", found, hint)) from None
 
 
-@contextlib.contextmanager
-def _cluster(workers: int) -> Iterator[None]:
-    """Joined for the length of the block, unless this process had joined before."""
+def _join(workers: int) -> None:
+    """Join the cluster, or start one; one that this process started with fewer processors is started anew.
+
+    Ray gives its own processes 30 s to come up, which a busy machine may not keep: then it is tried again.
+    """
+    named = bool(os.environ.get("RAY_ADDRESS"))
     if ray.is_initialized():
-        yield
-        return
-    settings: dict[str, Any] = {"log_to_driver": False}
-    if not os.environ.get("RAY_ADDRESS"):
-        modules = {"PYTHONPATH": os.pathsep.join(sys.path)}  # a cluster of this machine finds what this process finds
-        settings |= {"num_cpus": workers, "include_dashboard": False, "runtime_env": {"env_vars": modules}}
-    ray.init(**settings)
-    try:
-        yield
-    finally:
+        if named or ray.cluster_resources().get("CPU", 0) >= workers:
+            return
         ray.shutdown()
+    settings: dict[str, Any] = {"log_to_driver": False}
+    if not named:
+        modules = {"PYTHONPATH": os.pathsep.join(sys.path)}  # a cluster of this machine finds what this process finds
+        settings |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": _STORE_BYTES}
+        settings |= {"runtime_env": {"env_vars": modules}}
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            ray.init(**settings)
+            return
+        except Exception as error:  # Ray raises a plain Exception where its processes are late
+            ray.shutdown()
+            if named or attempt == _ATTEMPTS:
+                raise UserError(_no_cluster(named, error)) from None
+
+
+def _no_cluster(named: bool, error: Exception) -> Problem:
+    if named:
+        found = f"no Ray cluster answers at {os.environ['RAY_ADDRESS']}: {error}"
+        return Problem("no-cluster", found, "see `ray status`, or unset RAY_ADDRESS for a cluster of this machine")
+    found = f"no Ray cluster came up on this machine in {_ATTEMPTS} attempts: {error}"
+    return Problem("no-cluster", found, "leave out --executor ray, or start one: `ray start --head`, RAY_ADDRESS=auto")
