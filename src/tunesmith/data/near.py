@@ -38,6 +38,8 @@ _BOILERPLATE_SHARE, _BOILERPLATE_ROWS = 0.5, 100
 _BUCKET_GRAMS, _MOST_BUCKETS = 4_000_000, 256
 _NEXT, _AT_EASE = 16, 1_000_000
 _STRETCH, _VERIFIED = 250_000, 1_000_000
+_WORTH_SENDING = 20_000_000
+"""Grams from which on other processes are asked: below that, starting them takes longer than the work."""
 _SMALL = 100_000
 """Bytes of a file that is read at once; an empty one cannot be mapped."""
 _HERE = Here()
@@ -70,10 +72,11 @@ def near(
         among: texts that are compared.
         counted: texts among which boilerplate is looked for; `among` may hold one of equal texts only.
         general: which of the two parts of the data a text belongs to. Pairs are found across parts too.
-        executor: where the work is done; beside `Here`, the grams must lie on disk to be worth sending.
+        executor: where the work is done, where there is much of it; the grams should lie on disk then.
         folder: where what is laid on disk lies, which all workers must see; None: a folder of this machine.
     """
     boilerplate = np.unique(np.concatenate([_boilerplate(grams, counted & part) for part in (general, ~general)]))
+    executor = executor if grams.total >= _WORTH_SENDING else _HERE
     with tempfile.TemporaryDirectory(prefix="near-", dir=folder) as place:
         work = _Work(Path(place), grams, threshold, boilerplate)
         most = Plan.of(threshold).short + len(boilerplate)
