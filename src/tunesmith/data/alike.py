@@ -20,7 +20,9 @@ from tunesmith.data.near import Mask, stretches
 _CHUNK_ROWS, _CHUNK_PRODUCTS = 20_000, 20_000_000
 _COMMON_SHARE, _COMMON_ROWS = 0.1, 100
 _FEWEST_RUNS, _FEWEST_WORDS = 6, 6
-_SAME_WORDS = 0.55
+_FEW_ROWS = 1000
+"""Fewer rows weigh as if there were so many: what two of three rows have is no common word."""
+_SAME_WORDS, _SAME_NUMBERS = 0.55, 0.5
 _TABLE_BITS = 22
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 
@@ -82,10 +84,12 @@ def contained(index: Index, *, held: Mask, others: Mask, share: float) -> Alike:
 def reworded(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
     """Held-out questions that one of the other rows asks in other words; the score is the cosine.
 
-    Words weigh by how few rows have them, log((1 + N) / (1 + n)), and nothing where more than a tenth of 100 or more
-    rows have them: what a template says is no sign. Two questions are alike when the cosine of their weights reaches
-    `cosine` and 55 % of all their words (Dice) are common to both: a rare name alone is not enough. A question with
-    fewer than six words that weigh is not looked for: nobody could tell its other wording from another question.
+    Words weigh by how few of N (at least 1,000) rows have them, log((1 + N) / (1 + n)), and nothing where more than a
+    tenth of 100 or more rows have them: what a template says is no sign. Two questions are alike when the cosine of
+    their weights reaches `cosine` and 55 % of all their words (Dice) are common to both: a rare name alone is not
+    enough. Where both have numbers, half of these must be common too: the same story with other numbers is another
+    question. A question with fewer than six words that weigh is not looked for: nobody could tell its other wording
+    from another question.
 
     Args:
         index: of all rows; words are counted in those that are still there.
@@ -99,7 +103,8 @@ def reworded(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
     vocabulary, asked = _sets(words, texts)
     idf = weights.idf(vocabulary)
     enough = np.asarray(asked @ (idf > 0).astype(np.float64)).ravel() >= _FEWEST_WORDS
-    sizes = np.diff(asked.indptr)
+    sizes, is_number, every = np.diff(asked.indptr), _numbers(vocabulary), np.ones(len(vocabulary))
+    asked_numbers = asked @ is_number
     turned = _scaled(asked, idf, _norms(asked, idf)).T.tocsr()
     turned.eliminate_zeros()
 
@@ -107,12 +112,15 @@ def reworded(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
         for numbers, flat, own_sizes in _chunks(words, _firsts(index, others)):
             known = _known(flat, own_sizes, vocabulary)
             norms = _row_sums(weights.idf(flat) ** 2, own_sizes) ** 0.5
+            own_numbers = _row_sums(_numbers(flat), own_sizes)
             for first, part in _stretched(_scaled(known, idf, norms), turned):
                 met = (part @ turned).tocoo()
                 good = (met.data >= cosine - 1e-9) & enough[met.col]
                 row, column, score = first + met.row[good], met.col[good], np.minimum(met.data[good], 1.0)
-                both = np.asarray(known[row].multiply(asked[column]).sum(axis=1)).ravel()
-                same = 2 * both >= _SAME_WORDS * (own_sizes[row] + sizes[column])
+                both = known[row].multiply(asked[column])
+                same = 2 * both @ every >= _SAME_WORDS * (own_sizes[row] + sizes[column])
+                told, asked_for = own_numbers[row], asked_numbers[column]
+                same &= (2 * both @ is_number >= _SAME_NUMBERS * (told + asked_for)) | (told * asked_for == 0)
                 yield _best(texts[column[same]], numbers[row[same]], score[same])
 
     return Alike.of(found())
@@ -139,7 +147,7 @@ class _Weights:
     def idf(self, words: Hashes) -> Floats:
         """The weight of each word."""
         counts = self.counts[self._places(words)]
-        weight = np.log((1 + self.rows) / (1.0 + counts))
+        weight = np.log((1 + max(self.rows, _FEW_ROWS)) / (1.0 + counts))
         return np.where(_uncommon(counts, self.rows), np.maximum(weight, 0.0), 0.0)
 
     @staticmethod
@@ -175,11 +183,16 @@ def _known(flat: Hashes, sizes: NDArray[Any], vocabulary: Hashes) -> Any:
     return csr_matrix(parts, shape=(len(sizes), len(vocabulary)))
 
 
-def _row_sums(values: Floats, sizes: NDArray[Any]) -> Floats:
+def _row_sums(values: NDArray[Any], sizes: NDArray[Any]) -> Floats:
     """The sum of the values of each row, rows lying one after the other."""
     owner = np.repeat(np.arange(len(sizes)), sizes)
     sums: Floats = np.bincount(owner, weights=values, minlength=len(sizes)).astype(np.float64)
     return sums
+
+
+def _numbers(words: Hashes) -> Floats:
+    """1 where a word is a number."""
+    return (words & np.uint64(1)).astype(np.float64)
 
 
 def _norms(sets: Any, idf: Floats) -> Floats:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tunesmith.core.types import GateVerdict, Reason, Snapshot, Split
+from tunesmith.data.leaks_spec import Kind
 from tunesmith.data.spec import DataSpec, Limits
 
 GATE = "G1"
@@ -42,22 +43,44 @@ def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:
 
 
 def _leak(leakage: Mapping[str, Any], limits: Limits) -> Reason:
-    held = [leakage[split] for split in ("test", "valid")]
-    good = all(f["exact_share"] <= limits.leak and (f["near_share"] or 0.0) <= limits.near_leak for f in held)
-    told = [_leak_told(split, leakage[split]) for split in ("test", "valid") if leakage[split]["rows"]]
-    pairs = [pair for found in held for pair in found["pairs"][:3]]
+    """Held-out rows, then the questions of public test sets, by what the limits say of each kind of leak."""
+    held = {f"{split} rows": leakage[split] for split in ("test", "valid") if leakage[split]["rows"]}
+    held |= {f"questions of {path}": found for path, found in leakage.get("public", {}).items()}
+    bounds = {"leak": limits.leak, "near_leak": limits.near_leak, "reworded_leak": limits.reworded_leak}
+    good = all(_share(found, name) <= limit for found in held.values() for name, limit in bounds.items())
+    told = [_leak_told(what, found) for what, found in held.items()]
+    pairs = [pair for found in held.values() for pair in found["pairs"][:3]]
     first = "; ".join(f"{pair['row']} and {pair['train']} ({pair['match']})" for pair in pairs[:3])
     message = f"{' and '.join(told) or 'no held-out rows'} also stand in the training split" + (
         f": {first}" * bool(first)
     )
-    return _reason(
-        "train-test-leak", message, good, limits={"leak": limits.leak, "near_leak": limits.near_leak}, **leakage
-    )
+    return _reason("train-test-leak", message, good, limits=bounds, **leakage)
 
 
-def _leak_told(split: str, found: Mapping[str, Any]) -> str:
-    near = f", {found['near']:,} more ({found['near_share']:.1%}) nearly," if found["near"] else ""
-    return f"{found['exact']:,} of {found['rows']:,} {split} rows ({found['exact_share']:.1%}){near}"
+_BOUNDED: dict[str, tuple[Kind, ...]] = {
+    "leak": ("verbatim", "folded", "reordered"),
+    "near_leak": ("near", "contained"),
+    "reworded_leak": ("reworded",),
+}
+"""Limit -> the kinds of leak that it bounds."""
+
+
+def _rows(found: Mapping[str, Any], limit: str) -> int:
+    return sum(int(found["kinds"][kind] or 0) for kind in _BOUNDED[limit])
+
+
+def _share(found: Mapping[str, Any], limit: str) -> float:
+    return _rows(found, limit) / max(1, int(found["rows"]))
+
+
+def _leak_told(what: str, found: Mapping[str, Any]) -> str:
+    more = [
+        f"{_rows(found, limit):,} more ({_share(found, limit):.1%}) {how}"
+        for limit, how in (("near_leak", "nearly or inside a longer text"), ("reworded_leak", "in other words"))
+        if _rows(found, limit)
+    ]
+    said = f"{_rows(found, 'leak'):,} of {found['rows']:,} {what} ({_share(found, 'leak'):.1%})"
+    return ", ".join([said, *more]) + ("," if more else "")
 
 
 def _dropped(snapshot: Snapshot, limits: Limits) -> Reason:

@@ -17,7 +17,7 @@ from tunesmith.data.texts import GENERAL
 
 _SHOWN_PAIRS = 10
 HELD_OUT: tuple[Split, ...] = ("valid", "test")
-_TRAINED: tuple[Split, ...] = ("train", GENERAL)
+TRAINED: tuple[Split, ...] = ("train", GENERAL)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _EVERY = ("verbatim", "folded", "reordered")
 """Kinds of which every row has a pair of its own, not only the first row of equal questions."""
@@ -142,7 +142,7 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None, spec: Lea
         and `pairs`: the first ten as `{"row", "train", "match", "score"}`, rows by their numbers; `placed` writes their
         places.
     """
-    trained = np.isin(index.rows["split"], [CODES[split] for split in _TRAINED])
+    trained = np.isin(index.rows["split"], [CODES[split] for split in TRAINED])
     held = np.isin(index.rows["split"], [CODES[split] for split in HELD_OUT])
     found = matches(index, held=held, others=trained, near=near, spec=spec)
     of_held = found.of_held()

@@ -23,9 +23,9 @@ class Leaks(Section):
         "however long that is; null: do not look (as PaLM's check: Chowdhery et al. 2022, arXiv:2204.02311, section 8)",
     )
     reworded: float | None = Field(
-        0.5,
+        0.55,
         gt=0.0,
         le=1.0,
         description="cosine of two questions' words, rare words weighing more, from which on one is the other in other "
-        "words; null: do not look (3 of 10 words replaced: 0.57 to 0.71; unrelated ones: below 0.4)",
+        "words; null: do not look (with 3 of 10 words replaced half are above 0.7; unrelated ones are below 0.4)",
     )

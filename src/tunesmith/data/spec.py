@@ -65,7 +65,16 @@ class Limits(Section):
     leak: float = Field(
         0.0, ge=0.0, le=1.0, description="share of held-out rows whose question also stands in training (a clean test)"
     )
-    near_leak: float = Field(0.0, ge=0.0, le=1.0, description="the same for near-duplicates of training questions")
+    near_leak: float = Field(
+        0.0, ge=0.0, le=1.0, description="the same for questions that nearly stand there, or inside a longer text"
+    )
+    reworded_leak: float = Field(
+        0.05,
+        ge=0.0,
+        le=1.0,
+        description="the same for questions in other words (question sets hold 1 or 2 % of them by themselves: "
+        "the same story with other numbers)",
+    )
     mixed_away: float = Field(
         0.5,
         ge=0.0,
@@ -105,6 +114,12 @@ class DataSpec(Section):
     mix: Mix = Field(Mix(), description="shares of the training rows by kind or source, reached by leaving rows out")
     leaks: Leaks = Field(Leaks(), description="as what held-out questions are looked for in training rows")
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
+    leaks: Leaks = Field(Leaks(), description="what counts as a leak besides copies and near copies")
+    public_tests: tuple[str | Use, ...] = Field(
+        (),
+        description="files of public test sets that training must not hold: paths, or {use: table, ...} where a file "
+        "has columns of its own",
+    )
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
     at_most_rows: dict[Split, NonNegativeInt] = Field(
         {}, description="largest number of rows per split, drawn by the seed in the labels' proportions; {}: no cap"

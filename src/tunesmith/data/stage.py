@@ -16,7 +16,7 @@ from tunesmith.core.protocols import Context
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Snapshot, Split, Tally
-from tunesmith.data import mixing
+from tunesmith.data import mixing, public_tests
 from tunesmith.data.gate import judge
 from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
@@ -33,7 +33,7 @@ from tunesmith.data.split import assign_splits
 from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "3"
+VERSION = "4"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
@@ -53,6 +53,7 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         for i, use in enumerate(getattr(spec, kind)):
             problems += _own_problems(shelf, use, root, f"data.{kind}[{i}]")
     problems += mixing.problems(spec.mix)
+    problems += public_tests.problems(spec.public_tests, root)
     return problems
 
 
@@ -71,7 +72,7 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
         found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
     for maker in makers(spec).values():
         found |= maker.outside(root) if hasattr(maker, "outside") else {}
-    return found | _secrets(spec)
+    return found | public_tests.digests(spec.public_tests, root) | _secrets(spec)
 
 
 def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
@@ -110,6 +111,9 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     index = line.index
     leaks = leakage(index, near, threshold, spec.leaks)
     leaks = placed(leaks, line.rows.places(shown_rows(leaks)))
+    leaks["public"] = public_tests.public_leakage(
+        index, line.rows, spec.public_tests, root=context.root, near=threshold, spec=spec.leaks
+    )
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
     verdict = judge(spec, snapshot, trained=_trained(index, profile.labels), labels=profile.labels)

@@ -26,9 +26,10 @@ def words_of(texts: Sequence[str]) -> Block:
     """The distinct words of normalised texts, a block of `grams.Grams`.
 
     English words count by their first six letters, a plain stem: `treated` and `treating` are one. Chinese is cut by
-    the dictionary.
+    the dictionary, and its characters count beside its words: of a name that was cut in two something is left. The
+    last bit of a hash tells whether the word is a number.
     """
-    return _block(texts, lambda text: np.array([_hash(word) for word in words(text)], dtype=np.uint64))
+    return _block(texts, lambda text: np.array([_marked(word) for word in words(text)], dtype=np.uint64))
 
 
 def runs_of(texts: Sequence[str]) -> Block:
@@ -40,7 +41,8 @@ def words(text: str) -> Iterator[str]:
     """The words of a normalised text, in order, as they are counted."""
     for part in _parts(text):
         if HAN.match(part):
-            yield from cut(part)
+            yield from part
+            yield from (word for word in cut(part) if len(word) > 1)
         else:
             yield part if part[0].isdigit() else part[:_STEM]
 
@@ -67,6 +69,11 @@ def _runs(text: str) -> Hashes:
 @lru_cache(maxsize=1 << 18)
 def _hash(word: str) -> int:
     return hash_of(word)
+
+
+@lru_cache(maxsize=1 << 18)
+def _marked(word: str) -> int:
+    return hash_of(word) >> 1 << 1 | word[0].isdigit()
 
 
 def _block(texts: Sequence[str], hashes: Callable[[str], Hashes]) -> Block:
