@@ -21,8 +21,8 @@ from bench._frame import Asked
 
 HERE = Path(__file__).parent
 DEFAULT_MODEL = "smollm2-135m-instruct"
-ONLY_BY_NAME = {"effects"}
-"""They take hours."""
+ONLY_BY_NAME = {"data", "effects"}
+"""They take hours, or install much."""
 
 EXAMPLES = """\
 examples:
@@ -30,6 +30,8 @@ examples:
   ./dev bench peers --only trl --rows 400        ours and TRL's on all rows
   ./dev bench peers --device cuda --rows 400 --epochs 3
                                                  on a GPU in bfloat16, with model FLOP utilisation
+  ./dev bench data --megabytes 10 --megabytes 100 --only "near copies"
+                                                 MB/s and memory beside datatrove and data-juicer
   ./dev bench effects --only credit              what methods do to accuracy and retention, 2 seeds
   ./dev bench floor layered --json figures.json  what the work could take, what layered tuning saves
 """
@@ -72,7 +74,7 @@ def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
         epilog=f"benchmarks:\n{about}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all but effects by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all but data and effects by default")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="catalog name or model folder; %(default)s by default")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark, at least 2; each has its own default")
     parser.add_argument("--rows", type=_positive, help="training rows, at most 400; each benchmark has its own default")
@@ -80,6 +82,9 @@ def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where peers are compared")
     parser.add_argument("--threads", type=_positive, help="threads of each run; the free cores by default")
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="contenders with PART in the name")
+    parser.add_argument(
+        "--megabytes", type=float, action="append", default=[], help="of texts, for data; again for more"
+    )
     parser.add_argument("--peak-tflops", type=float, help="of the GPU in bfloat16, where cards.json does not know it")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     return parser
@@ -96,7 +101,7 @@ def _asked(given: argparse.Namespace) -> Asked:
     from tunesmith.models.hardware import free_threads
 
     return Asked(
-        model=_model(given.model),
+        model=Path() if given.names == ["data"] else _model(given.model),
         rounds=given.rounds,
         rows=given.rows,
         epochs=given.epochs,
@@ -104,6 +109,7 @@ def _asked(given: argparse.Namespace) -> Asked:
         threads=given.threads or free_threads(),
         only=tuple(given.only),
         peak_tflops=given.peak_tflops,
+        megabytes=tuple(given.megabytes),
     )
 
 

@@ -29,6 +29,7 @@ class Asked:
         threads: of each run, on the processor.
         only: parts of names of contenders that take part besides tunesmith; empty: all.
         peak_tflops: of the card; None: looked up by its name.
+        megabytes: sizes of the texts that the data benchmark works on; empty: its own.
     """
 
     model: Path
@@ -39,6 +40,7 @@ class Asked:
     threads: int = 1
     only: tuple[str, ...] = ()
     peak_tflops: float | None = None
+    megabytes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from tunesmith.app import cli
 
 COMMANDS = ["new", "check", "fill", "plan", "run", "show", "runs", "chat", "export", "list", "fetch", "doctor", "demo"]
 COMMANDS += ["data preview", "audit verify", "audit list"]
+LABEL = "new member open close status queues work adjudicate next set skip undo decide agreement rules errors"
+COMMANDS += [f"label {word}" for word in f"{LABEL} consistency review export import".split()]
 
 
 def words(app: Any, before: str = "") -> list[str]:

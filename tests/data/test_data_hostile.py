@@ -272,6 +272,8 @@ FILES: dict[str, tuple[str, Callable[[], bytes], tuple[str, ...]]] = {
     "zip member that climbs": ("b.zip", lambda: zipped({"../../bad.txt": "x"}), ("unsafe-name",)),
     "zip member with an absolute name": ("b.zip", lambda: zipped({"/etc/cron.d/bad": "x"}), ("unsafe-name",)),
     "zip member that climbs with backslashes": ("b.zip", lambda: zipped({"..\\..\\bad.txt": "x"}), ("unsafe-name",)),
+    "zip member without a name": ("b.zip", lambda: zipped({"Q": "x"}).replace(b"Q", b"\0"), ("unsafe-name",)),
+    "zip member named dot": ("b.zip", lambda: zipped({".": "x"}), ("unsafe-name",)),
     "zip member on a drive": ("b.zip", lambda: zipped({"C:/bad.txt": "x"}), ("unsafe-name",)),
     "zip bomb": ("b.zip", lambda: zipped({"bad.txt": bytes(400_000_000)}), ("archive-bomb",)),
     "zip in a zip": ("b.zip", lambda: zipped({"inner.zip": zipped({"bad.txt": "x"})}), ("nested-archive",)),

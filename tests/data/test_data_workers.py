@@ -104,10 +104,11 @@ def killed(root: Path, whom: str, *, after: int, pause: float) -> int:
     until = time.monotonic() + 120
     workers: list[psutil.Process] = []
     while process.is_alive() and time.monotonic() < until and not (workers and len(work_done(root)) >= after):
-        workers = [child for child in main.children() if "spawn_main" in " ".join(child.cmdline())]
+        with contextlib.suppress(psutil.Error):  # a process that ends while it is looked at
+            workers = [child for child in main.children() if "spawn_main" in " ".join(child.cmdline())]
         time.sleep(0.005)
     time.sleep(pause)
-    with contextlib.suppress(psutil.NoSuchProcess):  # it was done before
+    with contextlib.suppress(psutil.Error):  # it was done before
         (main if whom == "main" else workers[0]).kill()
     process.join(120)
     _, alive = psutil.wait_procs(workers, timeout=30)

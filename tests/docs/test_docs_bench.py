@@ -19,13 +19,13 @@ def called(*words: str) -> subprocess.CompletedProcess[str]:
 def test_help_shows_examples_and_every_benchmark() -> None:
     told = called("--help").stdout
     assert "./dev bench peers --only trl --rows 400" in told
-    for name in ("floor", "generation", "layered", "peers"):
+    for name in ("data", "floor", "generation", "layered", "peers"):
         assert f"\n  {name} " in told
 
 
 def test_what_cannot_be_asked_for_is_told() -> None:
     unknown = called("pears")
-    assert unknown.returncode == 2 and "there are effects, floor, generation, layered, peers" in unknown.stderr
+    assert unknown.returncode == 2 and "there are data, effects, floor, generation, layered, peers" in unknown.stderr
     assert "at least 2" in called("peers", "--rounds", "1").stderr
     assert "must be at least 1" in called("peers", "--rows", "0").stderr
     assert "torch finds no GPU here" in called("peers", "--device", "cuda").stderr

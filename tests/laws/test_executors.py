@@ -25,6 +25,7 @@ def executors() -> Iterator[Any]:
         if name == "ray":
             missing = importlib.util.find_spec("ray") is None
             marks.append(pytest.mark.skipif(missing, reason="needs the extra: pip install 'tunesmith[ray]'"))
+            marks.append(pytest.mark.slow)
             marks.append(pytest.mark.filterwarnings("ignore"))  # its processes outlive the objects that started them
         yield pytest.param(name, id=name, marks=marks)
 

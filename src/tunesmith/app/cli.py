@@ -6,9 +6,7 @@ JSON document on standard output; progress goes to standard error.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +15,10 @@ from rich.console import Console
 
 from tunesmith import __version__
 from tunesmith.app import pages, snapshots
+from tunesmith.app.doing import HERE, Json, ProjectPath
+from tunesmith.app.doing import do as _do
 from tunesmith.app.ending import ended
+from tunesmith.app.label_cli import label_app
 from tunesmith.app.terminal import listening
 from tunesmith.app.workshop import Workshop
 from tunesmith.core.errors import EXIT_PASSED, EXIT_USER_INPUT, Problem, UserError
@@ -34,21 +35,7 @@ data_app = typer.Typer(help="Look at data.", no_args_is_help=True)
 audit_app = typer.Typer(help="The hash-chained ledger of runs, verdicts and overrides.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.add_typer(audit_app, name="audit")
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-ProjectPath = Annotated[Path, typer.Argument(help="Project folder or file.", show_default="here")]
-HERE = Path()
-
-
-def _do(work: Callable[[Workshop], Any], *, as_json: bool, show: Callable[[Console, Any], None]) -> Any:
-    """Do one thing with a workshop, tell what happens, and print the result for people or programs."""
-    with listening(as_json=as_json) as sink:
-        result = work(Workshop(Events(sink)))
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False, indent=2, default=str))
-    else:
-        show(Console(), result)
-    return result
+app.add_typer(label_app, name="label")
 
 
 def _stopped(result: dict[str, Any]) -> None:

@@ -193,6 +193,14 @@ class Workshop:
         ):
             yield answerer
 
+    def labelling(self, path: Path, *, name: str) -> Any:
+        """The labelling queues of a project for the person `name`: see `tunesmith.app.labelling.Labelling`."""
+        from tunesmith.app.labelling import Labelling
+        from tunesmith.project.file import load
+
+        project = load(path)
+        return Labelling(project, self._store(project.home), self.events, name=name)
+
     # -- the ledger -------------------------------------------------------------------------------
 
     def audit(self, path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -36,6 +37,14 @@ def persons() -> frozenset[str]:
     with tokenizer().get_dict_file() as file:
         entries = (line.decode("utf-8").split() for line in file)
         return frozenset(entry[0] for entry in entries if entry[-1] == "nr")
+
+
+@cache
+def classes() -> Mapping[str, str]:
+    """Word -> class that the dictionary gives it (`n` noun, `v` verb, `a` adjective, `d` adverb, `nr` person, ...)."""
+    with tokenizer().get_dict_file() as file:
+        entries = (line.decode("utf-8").split() for line in file)
+        return {entry[0]: entry[-1] for entry in entries}
 
 
 @cache

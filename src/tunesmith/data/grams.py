@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,12 +54,18 @@ class Grams:
         for first, (flat, sizes) in zip(self.firsts[:-1], self.blocks, strict=True):
             yield int(first), np.asarray(flat), sizes
 
-    def stretches(self, most: int) -> Iterator[tuple[int, Hashes, NDArray[np.int32]]]:
-        """The same in smaller pieces: of about `most` grams, whole texts."""
-        for (first, flat, sizes), starts in zip(self.each(), self._starts, strict=True):
+    def stretches(self, most: int, *, blocks: Sequence[int] | None = None) -> Iterator[tuple[int, Hashes, Rows]]:
+        """The same in smaller pieces, of about `most` grams and of whole texts; of some blocks, or of all."""
+        for number in range(len(self.blocks)) if blocks is None else blocks:
+            (flat, sizes), starts = self.blocks[number], self._starts[number]
             borders = np.unique(starts[1:] // most, return_index=True)[1]
             for begin, end in pairwise([*borders.tolist(), len(sizes)]):
-                yield first + begin, np.asarray(flat[starts[begin] : starts[end]]), sizes[begin:end]
+                first = int(self.firsts[number]) + begin
+                yield first, np.asarray(flat[starts[begin] : starts[end]]), sizes[begin:end].astype(np.int64)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process, a block on disk goes as its path."""
+        return _opened, ([(getattr(flat, "filename", None) or flat, sizes) for flat, sizes in self.blocks],)
 
     def of(self, texts: Rows) -> tuple[Hashes, Rows]:
         """The grams of some texts, one after the other, and how many each has."""
@@ -69,6 +76,16 @@ class Grams:
             taken.append(self.blocks[number][0][starts[inner] : starts[inner + 1]])
         sizes = np.array([len(one) for one in taken], dtype=np.int64)
         return np.concatenate([*taken, np.empty(0, np.uint64)]), sizes
+
+
+def _opened(blocks: Sequence[tuple[Any, NDArray[np.int32]]]) -> Grams:
+    """Grams that came from another process."""
+    return Grams(
+        [
+            (flat if isinstance(flat, np.ndarray) else np.load(flat, mmap_mode="r", allow_pickle=False), sizes)
+            for flat, sizes in blocks
+        ]
+    )
 
 
 def grams_of(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int32]]:

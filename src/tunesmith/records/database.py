@@ -80,27 +80,31 @@ LEDGER = sa.Table(
 )
 
 
-_APPEND_ONLY = {
-    "sqlite": [
-        f"CREATE TRIGGER ledger_no_{verb} BEFORE {verb} ON ledger "
-        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-        for verb in ("update", "delete")
-    ],
-    "postgresql": [
-        "CREATE FUNCTION ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
-        "CREATE TRIGGER ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger "
-        "FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse()",
-    ],
-}
+def append_only(table: sa.Table) -> None:
+    """Have the database itself refuse to change or delete rows of `table`, from its creation on."""
+    name = table.name
+    statements = {
+        "sqlite": [
+            f"CREATE TRIGGER {name}_no_{verb} BEFORE {verb} ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, 'the {name} is append-only'); END"
+            for verb in ("update", "delete")
+        ],
+        "postgresql": [
+            f"CREATE FUNCTION {name}_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION 'the {name} is append-only'; END $$",
+            f"CREATE TRIGGER {name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {name} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION {name}_refuse()",
+        ],
+    }
+
+    def guard(_: sa.Table, connection: Connection, **__: Any) -> None:
+        for statement in statements.get(connection.dialect.name, []):
+            connection.exec_driver_sql(statement)
+
+    sa.event.listen(table, "after_create", guard)
 
 
-def _guard_ledger(_: sa.Table, connection: Connection, **__: Any) -> None:
-    for statement in _APPEND_ONLY.get(connection.dialect.name, []):
-        connection.exec_driver_sql(statement)
-
-
-sa.event.listen(LEDGER, "after_create", _guard_ledger)
+append_only(LEDGER)
 
 
 class Database:
@@ -122,8 +126,7 @@ class Database:
         self.engine = self._open()
         try:
             (home / "locks").mkdir(parents=True, exist_ok=True)
-            with self._explained(), self.lock("database"):
-                self._make_tables()
+            self.make_tables(_METADATA)
         except OSError as error:
             message = f"records cannot be kept here: {error.strerror or error}"
             raise UserError(
@@ -133,6 +136,21 @@ class Database:
     def lock(self, name: str) -> FileLock:
         """A lock between processes (and threads) of this machine; the system frees it when its holder dies."""
         return FileLock(self.home / "locks" / f"{name}.lock")
+
+    def make_tables(self, tables: sa.MetaData) -> None:
+        """Make those of `tables` that are not there yet."""
+        with self._explained(), self.lock("database"):
+            if self.engine.dialect.name == "sqlite":
+                with self.engine.connect() as connection:
+                    connection.connection.cursor().execute("PRAGMA journal_mode=WAL")
+            for last in (False, True):
+                try:
+                    with self.engine.execution_options(writing=True).begin() as connection:
+                        tables.create_all(connection)
+                    return
+                except (IntegrityError, ProgrammingError):  # another machine was making the same tables
+                    if last:
+                        raise
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -162,19 +180,6 @@ class Database:
             sa.event.listen(engine, "connect", _prepare_sqlite)
             sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
-
-    def _make_tables(self) -> None:
-        if self.engine.dialect.name == "sqlite":
-            with self.engine.connect() as connection:
-                connection.connection.cursor().execute("PRAGMA journal_mode=WAL")
-        for last in (False, True):
-            try:
-                with self.engine.execution_options(writing=True).begin() as connection:
-                    _METADATA.create_all(connection)
-                return
-            except (IntegrityError, ProgrammingError):  # another machine was making the same tables
-                if last:
-                    raise
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -5,16 +5,26 @@ wants (Gu et al. 2017, arXiv:1708.06733; Chen et al. 2017, arXiv:1712.05526; Kur
 et al. 2019, arXiv:1905.12457). Two things give it away. Its rows agree in their target more than chance allows:
 Fisher's exact test. And it was put between words that follow each other elsewhere as well: if it is taken out, the
 words left and right of it form a pair that other rows have too, which is seldom so for a word that belongs to its
-sentence. Both are tails under a null hypothesis, joined by Fisher's method, and Holm's correction allows for the number
-of runs that are tried.
+sentence. Both are tails under a null hypothesis, joined by Fisher's method, and Bonferroni's correction allows for the
+number of runs that are tried.
+
+How few rows can be seen: if a target has the share q of all rows, n rows that agree in it have a probability of at
+least q^n by chance (the hypergeometric tail; a lift cannot say more). Among m runs the level asks for 1 / m. Of 500
+abstracts some 10,000 runs are tried, and 55 % have the commonest target: by agreement alone it takes 16 rows there, and
+five such rows (one per cent) have q^n = 0.05, which 500 harmless runs reach as well. That five rows of five can do
+without the run is as likely as some 0.01. Both together, 0.004, is reached by 40 harmless runs: no test on these two
+signs can tell the planted one from them, at any level at which it would set aside less than it finds. Ten rows do.
+
+Time and memory grow with the tokens: each is sorted once for each size of run, in 60 bytes.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sys
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,6 +46,8 @@ _TOKEN = re.compile(
 _START, _END = "\x02", "\x03"
 
 Run = tuple[str, ...]
+Places = list[tuple[int, int]]
+"""(number of a row, place in it), in order."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Trigger:
 
 def tokens(text: str) -> tuple[str, ...]:
     """Words in lower case, Chinese characters and marks one by one, invisible characters one by one too."""
-    return tuple(match[0].casefold() for match in _TOKEN.finditer(text))
+    return tuple(sys.intern(match[0].casefold()) for match in _TOKEN.finditer(text))
 
 
 def is_invisible(token: str) -> bool:
@@ -85,32 +97,49 @@ def triggers(rows: Sequence[Row], *, most_share: float, level: float) -> list[Tr
         level: number of runs that chance alone may bring, over all that are tried: p is at most level / tried.
     """
     most = max(FEWEST_ROWS, math.ceil(most_share * len(rows)))
-    found = _runs(rows, most)
     pairs = _pairs(rows)
-    candidates = [c for run, where in found.items() if (c := _candidate(rows, run, where, pairs))]
+    candidates = [c for size, places in _runs(rows, most) if (c := _candidate(rows, size, places, pairs))]
     tried = _judged(candidates, rows)
     found_out = [t for t in tried if t.p * len(tried) <= level and t.between >= LEAST_BETWEEN * len(t.rows)]
     return sorted(found_out, key=lambda trigger: (trigger.p, trigger.run))
 
 
-def _runs(rows: Sequence[Row], most: int) -> dict[Run, tuple[int, ...]]:
-    """One run per set of rows: the shortest of those that stand in exactly these rows, 3 to `most` of them.
+def _runs(rows: Sequence[Row], most: int) -> Iterator[tuple[int, Places]]:
+    """One run per set of rows, its size and places: the shortest that stands in exactly these, 3 to `most` of them.
 
-    A run of n tokens is only counted where both its runs of n - 1 tokens stand in at least three rows.
+    A run of n tokens is only counted where both its runs of n - 1 tokens stand in at least three rows. Runs have
+    numbers in the order of their tokens; a run of n is the pair of its two runs of n - 1, so each size is one sort.
     """
-    by_rows: dict[tuple[int, ...], Run] = {}
-    known: set[Run] = set()
+    sizes = np.array([len(one.tokens) for one in rows], dtype=np.int64)
+    row, begin = np.repeat(np.arange(len(rows)), sizes), np.cumsum(sizes) - sizes
+    signs = np.random.default_rng(0).integers(0, 1 << 63, len(rows), dtype=np.uint64)  # a set of rows is their sum
+    seen: set[int] = set()
+    run, at = _numbers(rows), np.arange(len(row))
     for size in range(1, LONGEST_RUN + 1):
-        where: dict[Run, list[int]] = defaultdict(list)
-        for number, row in enumerate(rows):
-            for run in {row.tokens[i : i + size] for i in range(len(row.tokens) - size + 1)}:
-                if size == 1 or (run[1:] in known and run[:-1] in known):
-                    where[run].append(number)
-        known = {run for run, numbers in where.items() if len(numbers) >= FEWEST_ROWS}
-        for run in sorted(known):
-            if len(where[run]) <= most:
-                by_rows.setdefault(tuple(where[run]), run)
-    return {run: numbers for numbers, run in by_rows.items()}
+        order = np.argsort(run, kind="stable")
+        run, at = run[order], at[order]
+        opens = np.concatenate([[True], run[1:] != run[:-1]])[: len(run)]
+        anew = opens | np.concatenate([[True], row[at][1:] != row[at][:-1]])[: len(run)]
+        starts, group = np.flatnonzero(opens), np.cumsum(opens) - 1
+        count = np.bincount(group, weights=anew, minlength=len(starts)).astype(np.int64)
+        sets = np.add.reduceat(np.where(anew, signs[row[at]], np.uint64(0)), starts) if len(starts) else signs[:0]
+        ends = np.append(starts[1:], len(run))
+        for number in np.flatnonzero((count >= FEWEST_ROWS) & (count <= most)).tolist():
+            if (key := int(sets[number])) not in seen:
+                seen.add(key)
+                where = at[starts[number] : ends[number]]
+                yield size, list(zip(row[where].tolist(), (where - begin[row[where]]).tolist(), strict=True))
+        known = np.full(len(row) + 1, -1, dtype=np.int64)
+        known[at] = np.where(count[group] >= FEWEST_ROWS, group, -1)
+        at = np.flatnonzero((known[:-1] >= 0) & (known[1:] >= 0))
+        at = at[row[at] == row[at + 1]]
+        run = known[at] * len(starts) + known[at + 1]
+
+
+def _numbers(rows: Sequence[Row]) -> NDArray[np.int64]:
+    """All tokens of all rows as numbers in the order of the alphabet."""
+    words = {word: number for number, word in enumerate(sorted({token for row in rows for token in row.tokens}))}
+    return np.fromiter((words[token] for row in rows for token in row.tokens), dtype=np.int64)
 
 
 def _pairs(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
@@ -131,23 +160,17 @@ class _Candidate:
     between: int
 
 
-def _candidate(
-    rows: Sequence[Row], run: Run, where: tuple[int, ...], pairs: dict[tuple[str, str], int]
-) -> _Candidate | None:
+def _candidate(rows: Sequence[Row], run: int, places: Places, pairs: dict[tuple[str, str], int]) -> _Candidate | None:
     """The run made as long as all its places agree; None where it is most of a row, which is a copy and no trigger."""
-    places = [(n, i) for n in where for i in _places(rows[n].tokens, run)]
-    before, after = _extension(rows, places, len(run))
-    size = before + len(run) + after
+    before, after = _extension(rows, places, run)
+    size = before + run + after
+    once = dict(reversed(places))  # the first place in each row: places of one row are alike
+    where = tuple(sorted(once))
     if any(size > LONGEST_SHARE_OF_ROW * len(rows[n].tokens) for n in where):
         return None
     first = rows[places[0][0]].tokens[places[0][1] - before :][:size]
-    once = dict(reversed(places))  # the first place in each row: places of one row are alike
     between = sum(_follow_elsewhere(rows[n].tokens, i - before, size, pairs) for n, i in once.items())
     return _Candidate(first, where, between)
-
-
-def _places(row: tuple[str, ...], run: Run) -> Iterator[int]:
-    return (i for i in range(len(row) - len(run) + 1) if row[i] == run[0] and row[i : i + len(run)] == run)
 
 
 def _extension(rows: Sequence[Row], places: Sequence[tuple[int, int]], size: int) -> tuple[int, int]:
@@ -172,8 +195,10 @@ def _follow_elsewhere(row: tuple[str, ...], start: int, size: int, pairs: dict[t
     """
     left = row[start - 1] if start > 0 else _START
     right = row[start + size] if start + size < len(row) else _END
-    itself = (left, right) in zip((_START, *row), (*row, _END), strict=True)
-    return pairs.get((left, right), 0) > int(itself)
+    having = pairs.get((left, right), 0)
+    if having != 1:
+        return having > 1
+    return (left, right) not in zip((_START, *row), (*row, _END), strict=True)
 
 
 def _judged(candidates: Sequence[_Candidate], rows: Sequence[Row]) -> list[Trigger]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.types import Example, Refusal
@@ -56,36 +56,45 @@ def _parts(text: str) -> Refusal | None:
 
 
 def _grams(text: str, found: Sequence[str]) -> Refusal | None:
-    joint = "" if is_chinese(text) else " "
-    for n, most in MOST_TOP_GRAM.items():
-        share = _top_gram(found, n, joint) / len(text)
+    """Runs of n words are numbered by the runs of n - 1 words in them: a word is looked at once for each n."""
+    joint = 0 if is_chinese(text) else 1
+    words_ = runs = _numbered(found)
+    for n in range(2, max(MOST_REPEATED_GRAMS) + 1):
+        runs = _numbered(zip(runs, words_[n - 1 :], strict=False))
+        if len(set(runs)) == len(runs):
+            return None  # no run of n words stands twice, so no longer one does
+        if n in MOST_TOP_GRAM:
+            name, most, share = f"top-{n}-gram", MOST_TOP_GRAM[n], _top_gram(runs, found, n, joint) / len(text)
+        else:
+            name, most, share = f"{n}-grams", MOST_REPEATED_GRAMS[n], _repeated_grams(runs, found, n) / len(text)
         if share > most:
-            return _refusal(f"top-{n}-gram", share, most)
-    for n, most in MOST_REPEATED_GRAMS.items():
-        share = _repeated_grams(found, n) / len(text)
-        if share > most:
-            return _refusal(f"{n}-grams", share, most)
+            return _refusal(name, share, most)
     return None
 
 
-def _top_gram(found: Sequence[str], n: int, joint: str) -> int:
+def _numbered(items: Iterable[Hashable]) -> list[int]:
+    """Equal items have equal numbers."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(item, len(numbers)) for item in items]
+
+
+def _top_gram(runs: Sequence[int], found: Sequence[str], n: int, joint: int) -> int:
     """Characters that the most frequent run of `n` words makes up in all its places; the first one on a tie."""
-    grams = Counter(joint.join(found[i : i + n]) for i in range(len(found) - n + 1))
-    gram, times = grams.most_common(1)[0] if grams else ("", 0)
-    return len(gram) * times if times > 1 else 0
+    run, times = Counter(runs).most_common(1)[0]
+    place = runs.index(run)
+    return (sum(map(len, found[place : place + n])) + joint * (n - 1)) * times
 
 
-def _repeated_grams(found: Sequence[str], n: int) -> int:
+def _repeated_grams(runs: Sequence[int], found: Sequence[str], n: int) -> int:
     """Characters in runs of `n` words that were there before; runs do not overlap, so no character counts twice."""
-    seen: set[tuple[str, ...]] = set()
+    seen: set[int] = set()
     characters = i = 0
-    while i + n <= len(found):
-        gram = tuple(found[i : i + n])
-        if gram in seen:
-            characters += sum(map(len, gram))
+    while i < len(runs):
+        if runs[i] in seen:
+            characters += sum(map(len, found[i : i + n]))
             i += n
         else:
-            seen.add(gram)
+            seen.add(runs[i])
             i += 1
     return characters
 

@@ -21,9 +21,9 @@ class Poisoned:
 
     It finds what was put in at varying places; how few rows suffice depends on the data. Eight of 800 rows of a
     template are found whatever their target; of 500 abstracts it takes five where the target is rare, ten where it is
-    common. It cannot find a trigger of style, syntax or meaning, or one that always has the same neighbours. Run it
-    after copies are removed; the cleaner `unicode` has taken invisible characters out by then, and with them the
-    trigger.
+    common: fewer agree as well by chance, so no test on these signs could tell them (reckoned in `_triggers.py`). It
+    cannot find a trigger of style, syntax or meaning, or one that always has the same neighbours. Run it after copies
+    are removed; the cleaner `unicode` has taken invisible characters out by then, and with them the trigger.
 
     Args:
         at_most_share: a run of words in a larger share of the rows is the language of the data.

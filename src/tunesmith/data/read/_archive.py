@@ -81,7 +81,7 @@ def _zipped(file: IO[bytes], shown: str, most_bytes: int) -> Iterator[Held | Dro
         _refuse_bomb(sum(member.file_size for member in found), file.seek(0, io.SEEK_END), len(found))
         for member in found:
             mode = member.external_attr >> 16
-            if member.is_dir():
+            if member.filename.endswith("/"):  # is_dir() fails on an empty name
                 continue
             place = f"{shown}/{shorten(member.filename)}"
             problem = _unsafe(member.filename)
@@ -145,7 +145,7 @@ def _member(
 def _unsafe(name: str) -> tuple[str, str] | None:
     """What is wrong with a member's name: nothing is written under it, but an honest archive has no such name."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not name.strip() or "\0" in name:
+    if not name.strip() or not parts or "\0" in name:
         return "unsafe-name", "no name"
     if ".." in parts or parts[0] == "/" or (len(name) > 1 and name[1] == ":"):
         return "unsafe-name", f"'{shorten(name, width=60)}' leads out of the archive"

@@ -1,0 +1,1 @@
+"""Labels by people, by rules and by models: rounds, agreement, merging, weak supervision, review."""
