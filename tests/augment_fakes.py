@@ -13,6 +13,7 @@ from tunesmith.core.events import Event, Events
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Example, Message, example_id
 from tunesmith.data.augment import _chinese, _english, back_translation
+from tunesmith.data.augment._translators import Translate
 from tunesmith.data.augment._wordnet import Forms, Thesaurus
 from tunesmith.data.extract._text import Sentence, Token
 
@@ -53,7 +54,7 @@ def parse(text: str) -> list[Sentence]:
 
 
 @contextmanager
-def translators() -> Iterator[tuple[back_translation.Translate, back_translation.Translate]]:
+def translators() -> Iterator[tuple[Translate, Translate]]:
     """There: capitals. Back: small letters, `doctor` become `physician`."""
 
     def back(texts: Sequence[str]) -> list[str]:

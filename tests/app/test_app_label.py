@@ -47,13 +47,15 @@ def say(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 
 @pytest.fixture
-def opened(say: Say) -> Say:
+def opened(say: Say, place: Path) -> Say:
     """A queue with three annotators and an adjudicator, and a round that is open."""
-    say("new", "q", "--from", "rows.csv", "--template", "{text}", "--question", "Which colour?")
+    service = Workshop().labelling(place, name="max")
+    service.create("q", source="rows.csv", template="{text}", question="Which colour?")
+    desk = service.desk("q")
     for person in ("ann", "bob", "cyd"):
-        say("member", "q", person, "--role", "annotator")
-    say("member", "q", "ada", "--role", "adjudicator")
-    say("open", "q")
+        desk.member(person, "annotator")
+    desk.member("ada", "adjudicator")
+    desk.open_round()
     return say
 
 
@@ -90,6 +92,7 @@ def test_from_rows_to_an_exported_source(opened: Say, place: Path) -> None:
 
 
 def test_programs_label_row_by_row(opened: Say) -> None:
+    assert opened("member", "q", "dan", "--role", "annotator")["role"] == "annotator"
     row = opened("next", "q", by="ann")
     assert opened("set", "q", row["row"], "red", by="ann") == {"row": row["row"], "label": "red"}
     assert opened("undo", "q", by="ann") == {"row": row["row"]}

@@ -16,7 +16,7 @@ LABELS = ("yes", "no", "maybe")
 
 def example(text: str, **more: str) -> Example:
     turns = (Message(role="user", content=text), Message(role="assistant", content="SECRET ANSWER"))
-    return Example(id=example_id(turns, "SECRET TARGET"), messages=turns, target="SECRET TARGET", **more)  # type: ignore[arg-type]
+    return Example(id=example_id(turns, "SECRET TARGET"), messages=turns, target="SECRET TARGET", **more)
 
 
 def store(folder: Path) -> Labels:

@@ -80,7 +80,7 @@ def test_three_simulated_experts(truth: dict[str, str]) -> None:
         chance = random.Random(seed)
         votes = {row: {f"e{m}": expert(t, e, chance) for m, e in enumerate(ERRORS)} for row, t in truth.items()}
         alpha = agreement(votes, LABELS, resamples=200 if seed == 0 else 2, seed=0).alpha
-        merged = {m: merge(votes, LABELS, method=m) for m in ("majority", "dawid_skene")}  # type: ignore[arg-type]
+        merged = {m: merge(votes, LABELS, method=m) for m in ("majority", "dawid_skene")}
         right = {m: share({r: x.label for r, x in said.items()}, truth) for m, said in merged.items()}
         sure = {r: x.label for r, x in merged["dawid_skene"].items() if x.probability >= 0.8}
         ties = sum(x.label is None for x in merged["majority"].values())
@@ -124,7 +124,7 @@ def test_rules_on_the_same_rows(rows: list[dict[str, Any]], truth: dict[str, str
     most = Counter(truth.values()).most_common(1)[0]
     print(f"always '{most[0]}': {most[1] / 500:.3f}")
     for model in ("majority", "dawid_skene", "snorkel"):
-        shares_NK = weak.probabilities(votes.votes_NM, 3, model=model)  # type: ignore[arg-type]
+        shares_NK = weak.probabilities(votes.votes_NM, 3, model=model)
         known = {row: n for n, row in enumerate(votes.rows) if not np.isnan(shares_NK[n]).any()}
         said = {row: LABELS[int(shares_NK[n].argmax())] for row, n in known.items()}
         sure = {row: label for row, label in said.items() if shares_NK[known[row]].max() >= 0.9}

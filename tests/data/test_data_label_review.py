@@ -38,6 +38,7 @@ def planted(rows: int = 300, wrong: int = 15) -> tuple[list[str], list[str], set
     return texts, given, errors
 
 
+@pytest.mark.slow  # cleanlab takes seconds to import
 def test_planted_errors_are_found() -> None:
     """15 of 300 labels are wrong and the words tell: at least 14 found, at most 2 false alarms."""
     pytest.importorskip("cleanlab", reason="needs cleanlab: pip install 'tunesmith[labels]'")

@@ -22,6 +22,13 @@ def written(folder: Path, name: str, *, sabotage: bool = False) -> Path:
     fetched = list((cache_folder() / "assets").glob("*/germancredit.csv"))
     if name == "finance_credit" and not fetched:
         pytest.skip("needs the German credit data in the cache: tunesmith new NAME --recipe finance-credit")
+    if name == "manufacturing_maintenance":
+        machines = Path(__file__).parents[2].parent / "shared" / "data" / "ai4i" / "machines.csv"
+        if not machines.is_file():
+            pytest.skip(f"needs {machines}, the data set AI4I 2020")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TUNESMITH_MACHINES", str(machines))
+            return Workshop().new(folder, recipe=name, sabotage=sabotage).parent
     return Workshop().new(folder, recipe=name, sabotage=sabotage).parent
 
 

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from tunesmith import __version__
-from tunesmith.app import pages
+from tunesmith.app import pages, snapshots
 from tunesmith.app.doing import HERE, Json, ProjectPath
 from tunesmith.app.doing import do as _do
 from tunesmith.app.ending import ended
@@ -265,6 +265,25 @@ def preview(
     Example: tunesmith data preview rows.jsonl
     """
     _do(lambda w: w.preview(paths, model=model, rows=rows), as_json=as_json, show=pages.preview)
+
+
+@data_app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="A project, a snapshot's folder, or the id of a run of the stage data.")],
+    new: Annotated[str, typer.Argument(help="The same, for the newer one.")],
+    project: Annotated[Path, typer.Option(help="Project in whose runs ids are looked for.")] = HERE,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of each kind to show with their places.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show what differs between two snapshots: rows, counts, leaks, settings. Judges nothing: exit code 0.
+
+    Example: tunesmith data diff run-0123456789abcdef coding --project coding
+    """
+    _do(
+        lambda w: w.data_diff(old, new, project=project, shown=rows),
+        as_json=as_json,
+        show=snapshots.difference,
+    )
 
 
 @audit_app.command()

@@ -148,6 +148,19 @@ class Workshop:
 
         return preview(paths, model=model, rows=rows, events=self.events)
 
+    def data_diff(self, old: str, new: str, *, project: Path = Path(), shown: int = 10) -> dict[str, Any]:
+        """What differs between two snapshots: rows, counts, leaks, settings.
+
+        Args:
+            old: a project (its last snapshot), the folder of a snapshot, or the id of a run of the stage data.
+            new: the same, for the later one.
+            project: the project in whose runs ids are looked for.
+            shown: rows of each kind that are told with their places.
+        """
+        from tunesmith.project.data_diff import data_diff
+
+        return data_diff(old, new, project=project, shown=shown)
+
     def fetch(self, name: str) -> Path:
         """Bring a catalog model onto this disk; the only method that uses the network by itself."""
         from tunesmith.models.load import resolve

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from tunesmith.core.errors import shorten
@@ -53,15 +53,17 @@ class Cleaning:
         step: name of the operation.
         cleaner: the component.
         fixed: texts that stay as they are.
+        found: class -> pieces that the cleaner found, where it counts them (`clean_noting`); filled by `apply`.
     """
 
     step: str
     cleaner: Cleaner
     fixed: frozenset[str]
+    found: Counter[str] = field(default_factory=Counter, compare=False)
 
     def apply(self, example: Example) -> Example | Drop:
         """The row itself where nothing changed, else the cleaned one with its new id, or the drop."""
-        after = _once(example, partial(_text_cleaned, self.cleaner, self.fixed))
+        after = _once(example, partial(_text_cleaned, self._clean, self.fixed))
         if after == example:
             return example
         emptied = [b for b, a in zip(_texts(example), _texts(after), strict=True) if b.strip() and not a.strip()]
@@ -71,12 +73,17 @@ class Cleaning:
             return Drop(place=example.place, step=self.step, reason=reason, detail=detail, byte=example.byte)
         return after.model_copy(update={"id": example_id(after.messages, after.target, after.rejected)})
 
+    def _clean(self, text: str) -> str:
+        noting = getattr(self.cleaner, "clean_noting", None)
+        cleaned: str = self.cleaner.clean(text) if noting is None else noting(text, self.found)
+        return cleaned
 
-def _text_cleaned(cleaner: Cleaner, fixed: frozenset[str], text: str) -> str:
+
+def _text_cleaned(clean: Callable[[str], str], fixed: frozenset[str], text: str) -> str:
     """`text` after one cleaner; places of images and sounds look like markup but are not, and stay."""
     if text in fixed:
         return text
-    return "".join(part if _MEDIA.fullmatch(part) else cleaner.clean(part) for part in _MEDIA.split(text))
+    return "".join(part if _MEDIA.fullmatch(part) else clean(part) for part in _MEDIA.split(text))
 
 
 def _once(example: Example, clean: Callable[[str], str]) -> Example:

@@ -15,7 +15,7 @@ from tunesmith.core.protocols import Executor
 from tunesmith.core.types import Drop, Tally
 from tunesmith.data.operations import CLEANERS, FILTERS, READ, SOURCES, Tallies
 from tunesmith.data.rows import Rows
-from tunesmith.data.shards import Job, divide, prepare
+from tunesmith.data.shards import FOUND, Job, divide, prepare
 from tunesmith.data.spec import DataSpec, Limits
 
 __all__ = ["CLEANERS", "FILTERS", "SOURCES", "Intake", "take_in"]
@@ -88,6 +88,7 @@ class _Source:
         source = SOURCES.build(use)
         self.use, self.path = use.use, str(use.settings.get("path", ""))
         self.licence, self.kind = getattr(source, "licence", ""), getattr(source, "kind", "")
+        self.consent = getattr(source, "consent", "")
         self.rows = 0
         self.notes: Counter[str] = Counter()
 
@@ -108,8 +109,10 @@ class _Source:
 
     def told(self) -> dict[str, Any]:
         """For the datasheet; the kind is empty where rows of several kinds come from one source."""
-        told = {"use": self.use, "path": self.path, "licence": self.licence, "kind": self.kind}
-        return {**told, "rows": self.rows, "notes": dict(sorted(self.notes.items()))}
+        told = {"use": self.use, "path": self.path, "licence": self.licence, "consent": self.consent, "kind": self.kind}
+        found = {name.removeprefix(FOUND): count for name, count in self.notes.items() if name.startswith(FOUND)}
+        notes = {name: count for name, count in self.notes.items() if not name.startswith(FOUND)}
+        return {**told, "rows": self.rows, "notes": dict(sorted(notes.items())), "found": dict(sorted(found.items()))}
 
 
 def _refuse_beyond(rows: Rows, tallies: Tallies, limits: Limits) -> None:

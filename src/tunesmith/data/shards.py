@@ -26,6 +26,8 @@ from tunesmith.data.spec import DataSpec
 from tunesmith.data.texts import system_count
 
 _REPORT = "report.json"
+FOUND = "found: "
+"""What notes begin with that say how many pieces of a class a cleaner found."""
 _PIECE_BYTES, _PIECE_ROWS = 4_000_000, 20_000
 """Text, or rows, that are written into one file, which is what later passes hold in memory at a time."""
 
@@ -91,6 +93,8 @@ def prepare(job: Job, shard: Shard) -> dict[str, Any]:
                     made.drop(after, before)
                 else:
                     made.keep(after)
+        for operation in operations:
+            notes.update({f"{FOUND}{kind}": count for kind, count in getattr(operation, "found", {}).items()})
         return {
             "pieces": made.pieces,
             "tallies": [tally.model_dump() for tally in tallies.all()],

@@ -11,6 +11,7 @@ from tunesmith.core.examples import read_examples
 from tunesmith.core.files import write_json, write_text
 from tunesmith.core.types import Example, Snapshot, Split
 from tunesmith.data.index import SPLITS
+from tunesmith.data.leak import KINDS
 from tunesmith.data.spec import DataSpec
 from tunesmith.data.texts import GENERAL
 
@@ -118,16 +119,30 @@ def datasheet(
         "groups": snapshot.groups,
         "labels": told.labels,
         "attributes": told.attributes,
+        "personal_data": _personal(sources),
         "leakage": snapshot.leakage,
         "known_gaps": _known_gaps(snapshot, told, spec, sources),
     }
 
 
+def _personal(sources: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Class -> pieces of personal data that cleaners found in all sources."""
+    found = Counter[str]()
+    for source in sources:
+        found.update(source["found"])
+    return dict(sorted(found.items()))
+
+
 def _known_gaps(snapshot: Snapshot, told: Description, spec: DataSpec, sources: Sequence[dict[str, Any]]) -> list[str]:
-    gaps = []
+    gaps = list(spec.gaps)
     unlicensed = [s["path"] or s["use"] for s in sources if not s["licence"]]
     if unlicensed:
         gaps.append(f"no licence is stated for {', '.join(unlicensed)} (set `licence:` on the source)")
+    without = [s["path"] or s["use"] for s in sources if not s["consent"]]
+    if without:
+        gaps.append(f"nothing is said of consent for {', '.join(without)} (set `consent:` on the source)")
+    if not spec.public_tests:
+        gaps.append("no public test set was looked for in the training rows (data.public_tests)")
     if snapshot.leakage.get("threshold") is None:
         gaps.append("near-duplicates were not looked for (data.duplicates.near is null)")
     if told.rows and told.ungrouped:
@@ -145,7 +160,8 @@ def as_markdown(sheet: dict[str, Any]) -> str:
         f"{sheet['rows_in']:,} rows in, {sheet['kept']:,} kept, {sheet['groups']:,} groups.",
         "",
     ]
-    lines += _table("Sources", ["source", "rows", "licence", "read as", "SHA-256"], _source_cells(sheet["sources"]))
+    sources = ["source", "rows", "licence", "consent", "read as", "SHA-256"]
+    lines += _table("Sources", sources, _source_cells(sheet["sources"]))
     splits = [[s, v["rows"], v["asked"], v["reached"]] for s, v in sheet["splits"].items()]
     lines += _table("Splits", ["split", "rows", "share asked", "share reached"], splits)
     lines += _table("Operations", ["operation", "rows in", "kept", "dropped", "merged"], _operation_cells(sheet))
@@ -154,8 +170,12 @@ def as_markdown(sheet: dict[str, Any]) -> str:
     lines += _table("Answers", ["answer", *SPLITS], _value_cells(sheet["labels"]))
     for name, values in sheet["attributes"].items():
         lines += _table(f"Attribute {name}", [name, *SPLITS], _value_cells(values))
-    held = [[s, *(sheet["leakage"][s][k] for k in ("rows", "exact", "near"))] for s in ("valid", "test")]
-    lines += _table("Held-out questions that stand in training", ["split", "rows", "exact", "near"], held)
+    lines += _table("Personal data found", ["class", "pieces"], [[k, v] for k, v in sheet["personal_data"].items()])
+    lines += _table("Held-out questions that stand in training", ["of", "rows", *KINDS], _leak_cells(sheet["leakage"]))
+    mix = [[name, *(v[k] for k in ("rows", "asked", "before", "reached"))] for name, v in sheet.get("mix", {}).items()]
+    lines += _table("Mix of the training rows", ["share of", "rows", "asked", "before", "reached"], mix)
+    facts = {name: value for name, value in sheet.get("facts", {}).items() if isinstance(value, int | float)}
+    lines += _table("Facts read out of the training rows", ["what", "number"], [[k, v] for k, v in facts.items()])
     lines += [f"Questions with more than one target: {sheet['contradictions']:,}.", "", "## Known gaps", ""]
     lines += [f"- {gap}" for gap in sheet["known_gaps"]]
     return "\n".join(lines) + "\n"
@@ -170,9 +190,20 @@ def _operation_cells(sheet: dict[str, Any]) -> list[list[Any]]:
 
 def _source_cells(sources: Sequence[dict[str, Any]]) -> list[list[Any]]:
     read_as = [", ".join(f"{name} ({n:,})" for name, n in s["notes"].items()) for s in sources]
+    cells = []
+    for source, how in zip(sources, read_as, strict=True):
+        stated = [source[name] or "not stated" for name in ("licence", "consent")]
+        digests = ", ".join(source["digests"].values())
+        cells.append([source["path"] or source["use"], source["rows"], *stated, how, digests])
+    return cells
+
+
+def _leak_cells(leakage: dict[str, Any]) -> list[list[Any]]:
+    """A line for each held-out split and public test set; a dash where a kind was not looked for."""
+    held = {split: leakage[split] for split in ("valid", "test")} | leakage.get("public", {})
     return [
-        [s["path"] or s["use"], s["rows"], s["licence"] or "not stated", how, ", ".join(s["digests"].values())]
-        for s, how in zip(sources, read_as, strict=True)
+        [name, found["rows"], *("-" if found["kinds"][kind] is None else found["kinds"][kind] for kind in KINDS)]
+        for name, found in held.items()
     ]
 
 

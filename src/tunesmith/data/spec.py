@@ -124,4 +124,7 @@ class DataSpec(Section):
     at_most_rows: dict[Split, NonNegativeInt] = Field(
         {}, description="largest number of rows per split, drawn by the seed in the labels' proportions; {}: no cap"
     )
+    gaps: tuple[str, ...] = Field(
+        (), description="what this data is known to lack or to get wrong, in your words, for the datasheet"
+    )
     limits: Limits = Field(Limits(), description="what gate G1 tolerates")

@@ -15,7 +15,9 @@ from typing import Any
 
 from tunesmith.core.errors import Problem, shorten
 
-ALLOWED = frozenset({".json", ".safetensors", ".jinja", ".model", ".txt", ".md", ".png", ".jpg", ".svg", ".pdf"})
+ALLOWED = frozenset(
+    {".json", ".safetensors", ".jinja", ".model", ".spm", ".txt", ".md", ".png", ".jpg", ".svg", ".pdf"}
+)
 """Suffixes of files that are data; a file without a suffix (LICENSE, NOTICE) is text that nobody loads."""
 
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".dill"})

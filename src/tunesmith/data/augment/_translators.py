@@ -77,14 +77,15 @@ def local(folder: Path, codes: tuple[str, str] | None) -> Translate:
         message = f"the translator cannot be loaded: {type(error).__name__}: {shorten(error, width=200)}"
         raise UserError(Problem("broken-model", message, "fetch it again", str(folder))) from None
     first = _first_token(tokenizer, codes, folder)
+    longest = min(_TOKENS, getattr(model.config, "max_position_embeddings", None) or _TOKENS) - 2
 
     def translate(texts: Sequence[str]) -> list[str]:
         said: list[str] = []
         for batch in _batched(texts):
-            inputs = tokenizer(batch, return_tensors="pt", padding=True, truncation=True, max_length=_TOKENS)
+            inputs = tokenizer(batch, return_tensors="pt", padding=True, truncation=True, max_length=longest)
             inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
             with torch.inference_mode():
-                out = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=_TOKENS, **first)
+                out = model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=longest, **first)
             said += tokenizer.batch_decode(out, skip_special_tokens=True)
         return said
 
@@ -107,7 +108,7 @@ def endpoint(url: str, model: str, key: str, language: str) -> Translate:
         from openai import OpenAI, OpenAIError
     except ImportError:
         message = "an endpoint is asked with the library 'openai', which is not installed"
-        raise MissingLibrary(Problem("needs-library", message, "pip install 'tunesmith[augment]'")) from None
+        raise MissingLibrary(Problem("needs-library", message, "pip install 'tunesmith[endpoints]'")) from None
     client = OpenAI(base_url=url, api_key=os.environ.get(key) or "none", timeout=_SECONDS)
     rule = f"Translate the user's text into {language}. Keep numbers and names. Say nothing but the translation."
 

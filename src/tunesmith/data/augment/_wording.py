@@ -7,7 +7,7 @@ import random
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from tunesmith.data.augment._guard import Guard
 from tunesmith.data.chinese import HAN
@@ -62,6 +62,5 @@ def _language(text: str) -> str:
 
 
 @cache
-def _table() -> dict[str, dict[str, list[str]]]:
-    table = json.loads(files("tunesmith.data.augment").joinpath("_wordings.json").read_text(encoding="utf-8"))
-    return {language: table[language] for language in ("en", "zh")}
+def _table() -> Any:
+    return json.loads(files("tunesmith.data.augment").joinpath("_wordings.json").read_text(encoding="utf-8"))

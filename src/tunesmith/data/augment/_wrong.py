@@ -13,11 +13,11 @@ from tunesmith.data.augment._context import terms
 from tunesmith.data.augment._wording import asked as last_question
 from tunesmith.data.chinese import HAN
 from tunesmith.data.meaning import overlap
-from tunesmith.data.similarity import normalised
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?(?![\w])")
-_LISTED = re.compile(r"(?m)^[ \t]*\d+[.)、]")
+_LISTED = re.compile(r"(?m)^[ \t]*\d+[.)、](?!\d)")
 _TRIES = 30
+_SAME = 0.5
 _POOL = 5000
 
 
@@ -92,17 +92,18 @@ class Pool:
             *dice.sample(near, min(_TRIES, len(near))),
             *dice.sample(range(len(self._rows)), min(_TRIES, len(self._rows))),
         ]
-        fitting = [other for i in tried if _fits(other := self._rows[i], own)]
-        return max(fitting, key=lambda other: _alike(other, own)).answer if fitting else ""
+        fitting = sorted(
+            (o for i in tried if _fits(o := self._rows[i], own)), key=lambda o: _alike(o, own), reverse=True
+        )
+        wrong = (other.answer for other in fitting if overlap(own.answer, other.answer) < _SAME)
+        return next(wrong, "")
 
 
 def _fits(other: _Candidate, own: _Candidate) -> bool:
     common, all_words = len(own.topic & other.topic), len(own.topic | other.topic)
     same_language = bool(HAN.search(other.answer)) == bool(HAN.search(own.answer))
     long_enough = 0.5 <= (1 + len(other.answer)) / (1 + len(own.answer)) <= 2
-    if other.group == own.group or not same_language or not long_enough or 2 * common > all_words > 0:
-        return False
-    return normalised(other.answer) != normalised(own.answer) and overlap(own.answer, other.answer) < 0.5
+    return other.group != own.group and same_language and long_enough and not 2 * common > all_words > 0
 
 
 def _alike(other: _Candidate, own: _Candidate) -> tuple[int, int]:

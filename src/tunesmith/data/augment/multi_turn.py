@@ -24,6 +24,7 @@ _NAME = "multi_turn"
 _TOPICS = 10_000
 _COMMON = 0.05
 _SHORTEST = 3
+_NAMES = 3
 _OPENERS = {
     "en": ("", "", "Thank you. ", "One more question: ", "Thanks, that helps. "),
     "zh": ("", "", "谢谢。", "还有一个问题：", "再请教一下："),
@@ -40,8 +41,8 @@ class MultiTurn:
     """Joins single questions of one group or topic to a conversation, or lets the answerer ask for the text first.
 
     `follow_up`: up to `turns` rows of one group, or of one topic where rows have no group, one after the other; the
-    last one is the parent, whose answer is the target. The topic of a row is the longest word of its question that a
-    few other rows have too. `clarification`: the question comes without its text, the answerer asks for it, the text
+    last one is the parent, whose answer is the target. The topic of a row are the longest words of its question that
+    a few other rows have too. `clarification`: the question comes without its text, the answerer asks for it, the text
     comes, the parent's answer follows. The attribute `conversation` names the kind.
 
     Args:
@@ -64,19 +65,20 @@ class MultiTurn:
         left: Counter[str] = Counter()
         for row in rows:
             why = unfit(row) or _not_single(row)
-            topic = "" if why else topics.of(row)
+            own = [] if why else topics.of(row)
             if not why and (taken is None or row.id in taken):
-                made = self._child(row, before.get(topic, []), dice_of(context, _NAME, row))
+                earlier = next((before[topic] for topic in own if topic in before), [])
+                made = self._child(row, earlier, dice_of(context, _NAME, row))
                 if made is not None:
                     yield made
                 else:
                     why = "without text and alone in their topic"
             left.update([why] if why else [])
-            if topic:
+            for topic in own:
                 before[topic] = [*before.get(topic, []), row][-self.turns :]
                 before.move_to_end(topic)
-                if len(before) > _TOPICS:
-                    before.popitem(last=False)
+            while len(before) > _TOPICS:
+                before.popitem(last=False)
         tell(context, _NAME, left)
 
     def _child(self, row: Example, before: list[Example], dice: random.Random) -> Example | None:
@@ -104,7 +106,7 @@ class MultiTurn:
 
 
 class _Topics:
-    """What rows are about: their group, or the longest word of the question that a few rows have."""
+    """What rows are about: their group, or the longest words of the question that a few rows have."""
 
     def __init__(self, rows: Iterable[Example]) -> None:
         self._words: Counter[str] = Counter()
@@ -114,13 +116,12 @@ class _Topics:
                 self._rows += 1
                 self._words.update(set(_terms(row)))
 
-    def of(self, row: Example) -> str:
-        """A name for it; empty where the row has neither group nor shared word."""
+    def of(self, row: Example) -> list[str]:
+        """At most three names for it, the closest first; none where the row has neither group nor shared word."""
         if row.group:
-            return f"group {row.group}"
+            return [f"group {row.group}"]
         most = max(2, _COMMON * self._rows)
-        shared = [word for word in _terms(row) if len(word) >= _SHORTEST and 2 <= self._words[word] <= most]
-        return shared[0] if shared else ""
+        return [w for w in _terms(row) if len(w) >= _SHORTEST and 2 <= self._words[w] <= most][:_NAMES]
 
 
 def _terms(row: Example) -> list[str]:

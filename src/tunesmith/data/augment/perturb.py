@@ -43,8 +43,8 @@ class Perturb:
 
     `wording`: rules and frames for asking; `polite`: the same with thanks; `options`: options in another order, where
     the answer names a letter it moves along; `sentences`: two neighbouring sentences exchanged; `typos`: slips of the
-    keyboard, in Chinese characters of the same sound (extra `augment`); `noise`: capitals, punctuation, spaces. But for
-    a letter that moved, the answer stays as it is.
+    keyboard, in Chinese characters of the same sound (extra `augment`); `noise`: capitals, punctuation, spaces (where
+    copies are looked for, such a row is one of its parent). But for a letter that moved, the answer stays as it is.
 
     Args:
         copies: children of a row, at most; each of another kind as long as there are kinds.
@@ -58,7 +58,7 @@ class Perturb:
 
     copies: Copies = 1
     share: Share = 1.0
-    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("wording", "polite", "options", "typos", "noise")
+    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("wording", "polite", "options", "typos")
     rate: Annotated[float, Field(gt=0, le=1)] = 0.05
     keep: tuple[str, ...] = ()
     encoder: str | None = "all-minilm-l6-v2"

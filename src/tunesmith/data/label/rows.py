@@ -76,7 +76,7 @@ def _texts(root: Path, path: str, text: str) -> Iterator[Example | Drop]:
             raise UserError(missing)
         said = template.render(record.row)
         if not said.strip():
-            yield Drop(place=record.place, step="read", reason="empty-text", byte=record.byte)
+            yield Drop(place=record.place, step="read", reason="empty-document", byte=record.byte)
             continue
         turns = (Message(role="user", content=said),)
         yield Example(id=example_id(turns, None), messages=turns, source=path, place=record.place, byte=record.byte)

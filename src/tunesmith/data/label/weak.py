@@ -143,8 +143,8 @@ def trust(best: Mapping[str, tuple[str, float]], gold: Mapping[str, str], *, thr
     both = [label == gold[row] for row, (label, p) in best.items() if row in gold and p >= threshold]
     right = sum(both)
     if len(both) < _FEWEST_GOLD:
-        told = f"{len(both)} rows at {threshold:g} or above are labelled by people; {_FEWEST_GOLD} are needed to trust rules"
-        return Trust(len(both), right, False, told)
+        told = f"{len(both)} rows at {threshold:g} or above are labelled by people; {_FEWEST_GOLD} are needed"
+        return Trust(len(both), right, False, f"{told} to trust rules")
     high = float(binomtest(right, len(both)).proportion_ci(0.95, method="wilson").high)
     share = f"{right} of {len(both)} rows at {threshold:g} or above are right by people ({right / len(both):.3f}"
     if high < threshold:

@@ -44,6 +44,7 @@ class Conversations(Divided):
         format: how to read the file; `auto`: by suffix and content.
         kind: how structured the rows are, for the mix and the datasheet.
         licence: SPDX id or name, for the datasheet.
+        consent: on what ground the rows may be used (consent of the people in them, contract), for the datasheet.
         max_line_mb: longest line that is read, in MB.
     """
 
@@ -55,6 +56,7 @@ class Conversations(Divided):
     format: Literal["auto"] | Format = "auto"
     kind: DataKind = "unstructured"
     licence: str = ""
+    consent: str = ""
     max_line_mb: float = 10.0
 
     def parts(self, root: Path) -> list[Part]:

@@ -47,6 +47,7 @@ class Documents(Divided):
         unit: a row is a whole document, a page (PDF; other documents have one), or a paragraph (between blank lines).
         split: what the text is for: training, the validation loss of a text phase, or what must not be forgotten.
         licence: SPDX id or name, for the datasheet.
+        consent: on what ground the rows may be used (consent of the people in them, contract), for the datasheet.
         seconds: processor time that a document may take, and as much again for each further 10 MB of it.
         max_mb: largest document, row of a table or member of an archive that is read, in MB.
     """
@@ -55,6 +56,7 @@ class Documents(Divided):
     unit: Literal["document", "page", "paragraph"] = "document"
     split: Literal["train", "valid", "general"] = "train"
     licence: str = ""
+    consent: str = ""
     seconds: float = 2.0
     max_mb: float = 50.0
 

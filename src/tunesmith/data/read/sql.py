@@ -53,6 +53,7 @@ class Sql(Divided):
         split: the split that these rows belong to; None: the splitter decides.
         kind: how structured the rows are, for the mix and the datasheet.
         licence: SPDX id or name, for the datasheet.
+        consent: on what ground the rows may be used (consent of the people in them, contract), for the datasheet.
     """
 
     url: str
@@ -66,6 +67,7 @@ class Sql(Divided):
     split: Split | None = None
     kind: DataKind = "structured"
     licence: str = ""
+    consent: str = ""
 
     def parts(self, root: Path) -> list[Part]:
         """A query is one part."""

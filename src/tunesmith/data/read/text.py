@@ -40,6 +40,7 @@ class Text(Divided):
         split: what the text is for: training, the validation loss of a text phase, or what must not be forgotten. The
             verdict is reached on questions, so text is never held out for it.
         licence: SPDX id or name, for the datasheet.
+        consent: on what ground the rows may be used (consent of the people in them, contract), for the datasheet.
         max_mb: longest document, or line of a table, that is read, in MB.
     """
 
@@ -50,6 +51,7 @@ class Text(Divided):
     unit: Literal["document", "paragraph"] = "document"
     split: Literal["train", "valid", "general"] = "train"
     licence: str = ""
+    consent: str = ""
     max_mb: float = 50.0
 
     def parts(self, root: Path) -> list[Part]:

@@ -39,6 +39,7 @@ class Transcripts(Divided):
         split: the split that these rows belong to; None: the splitter decides. `general`: rows that are not of the
             domain and must not be forgotten.
         licence: SPDX id or name, for the datasheet.
+        consent: on what ground the rows may be used (consent of the people in them, contract), for the datasheet.
         max_line_mb: longest line that is read, in MB.
     """
 
@@ -49,6 +50,7 @@ class Transcripts(Divided):
     system: tuple[str, ...] = ("System",)
     split: Split | None = None
     licence: str = ""
+    consent: str = ""
     max_line_mb: float = 10.0
 
     def parts(self, root: Path) -> list[Part]:
