@@ -16,7 +16,7 @@ from project_fakes import ROOT, CommandLine, files_below, project_folder, settin
 from tunesmith.app import cli
 
 COMMANDS = ["new", "check", "fill", "plan", "run", "show", "runs", "chat", "export", "list", "fetch", "doctor", "demo"]
-COMMANDS += ["data preview", "audit verify", "audit list"]
+COMMANDS += ["data preview", "data diff", "audit verify", "audit list"]
 LABEL = "new member open close status queues work adjudicate next set skip undo decide agreement rules errors"
 COMMANDS += [f"label {word}" for word in f"{LABEL} consistency review export import".split()]
 

@@ -43,7 +43,7 @@ def told(root: Path, public: str | Use, *train: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("medqa.jsonl", json.dumps({"question": QUESTION, "options": OPTIONS, "answer": "Vitamin C"})),
+        ("medqa.jsonl", json.dumps({"question": QUESTION, "options": {"A": "Vitamin K", "B": "Vitamin A", "C": "Vitamin C"}})),
         ("chat.jsonl", json.dumps({"messages": [
             {"role": "user", "content": f"{QUESTION}\n(1) Vitamin K (2) Vitamin A (3) Vitamin C"},
             {"role": "assistant", "content": "2"}]})),

@@ -17,6 +17,8 @@ from tunesmith.core.ids import digest_file, digest_folder
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Profile, Reason, Snapshot
 from tunesmith.data import stage
+from tunesmith.data.label.agreement import Agreement, Estimate
+from tunesmith.data.label.card import write_card
 from tunesmith.data.spec import DataSpec
 
 TABLE = {"use": "table", "template": "Case: {text}", "answer": "label"}
@@ -272,7 +274,7 @@ def test_the_datasheet_says_what_a_reader_must_know(tmp_path: Path) -> None:
     assert "no licence is stated for rows.jsonl (set `licence:` on the source)" in sheet["known_gaps"]
     assert any("near-duplicates were not looked for" in gap for gap in sheet["known_gaps"])
     text = snapshot.file("datasheet.md").read_text(encoding="utf-8")
-    assert "| rows.jsonl | 102 | not stated | format: jsonl table (102) |" in text
+    assert "| rows.jsonl | 102 | not stated | not stated | format: jsonl table (102) |" in text
 
 
 def test_what_was_detected_is_told_while_reading(tmp_path: Path) -> None:
@@ -357,3 +359,37 @@ def test_rows_in_are_rows_kept_plus_rows_dropped(
     assert len({e.place for e in kept} | {d["place"] for d in drops}) == written
     assert sum(snapshot.dropped.values()) == len(drops)
     assert sum(snapshot.splits.values()) == snapshot.kept == len(kept)
+
+
+def test_labels_that_people_did_not_agree_on_are_refused(tmp_path: Path) -> None:
+    """Alpha 0.5 is below 0.667; labels that were edited after they were exported are unknown; the card is part of
+    what a run depends on."""
+    write(tmp_path, "rows.jsonl", labelled(texts(40)))
+    file = tmp_path / "rows.jsonl"
+    alpha = Estimate(value=0.5, low=0.4, high=0.6, rows=40)
+    write_card(file, queue="triage", found=Agreement("nominal", alpha, kappas=(), rows=40, unanimous=20))
+    section = {"sources": [{**TABLE, "path": "rows.jsonl"}]}
+    found = reason(run(tmp_path, section), "label-agreement")
+    assert found.verdict == "failed" and "0.5" in found.message
+    allowed = {**section, "limits": {"agreement": 0.4}}
+    assert reason(run(tmp_path, allowed), "label-agreement").verdict == "passed"
+    assert "rows.jsonl.agreement.json" in stage.outside(DataSpec.model_validate(section), tmp_path)
+    file.write_text(file.read_text() + '{"text": "one more", "label": "good"}\n')
+    assert reason(run(tmp_path, allowed), "label-agreement").verdict == "unknown"
+
+
+def test_tasks_that_must_be_there_are_counted_and_drawn(tmp_path: Path) -> None:
+    """40 sentences to translate are no summaries."""
+    rows = [(f"Translate into French: {text}.", text) for text in texts(60)]
+    write(tmp_path, "rows.jsonl", rows)
+    source = {"use": "table", "path": "rows.jsonl", "template": "{text}", "answer": "label"}
+    section = {"sources": [source], "tasks": {"must": {"translation": 20}}}
+    snapshot = run(tmp_path, section, labels=())
+    assert reason(snapshot, "task-coverage").verdict == "passed"
+    assert (tmp_path / "out" / "tasks.html").is_file()
+    assert json.loads((tmp_path / "out" / "datasheet.json").read_text())["tasks"]["tasks"]["translation"] == 48
+    lacking = {**section, "tasks": {"must": {"summarisation": 5, "translation": 20}}}
+    told = reason(run(tmp_path, lacking, labels=()), "task-coverage")
+    assert told.verdict == "failed" and "summarisation 0 of 5" in told.message
+    (problem,) = stage.check(DataSpec.model_validate({**section, "tasks": {"must": {"translatoin": 2}}}), tmp_path)
+    assert problem.path == "data.tasks.must"

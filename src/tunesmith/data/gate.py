@@ -15,7 +15,14 @@ CHOSEN_STEPS = ("filter.", "duplicates", "split", "synthesize.", "augment.", "ma
 """Operations that drop what the user's settings ask for; they do not count against `limits.dropped`."""
 
 
-def judge(spec: DataSpec, snapshot: Snapshot, *, trained: Collection[str], labels: Sequence[str]) -> GateVerdict:
+def judge(
+    spec: DataSpec,
+    snapshot: Snapshot,
+    *,
+    trained: Collection[str],
+    labels: Sequence[str],
+    further: Sequence[Reason] = (),
+) -> GateVerdict:
     """The verdict with all its reasons, the passed ones too.
 
     Args:
@@ -23,6 +30,7 @@ def judge(spec: DataSpec, snapshot: Snapshot, *, trained: Collection[str], label
         snapshot: the counts and what `leak.leakage` found.
         trained: labels that stand in the training split.
         labels: closed set of answers, empty if open.
+        further: reasons that need more than counts: how far annotators agreed, which tasks the rows are.
     """
     reasons = [
         _leak(snapshot.leakage, spec.limits),
@@ -35,7 +43,7 @@ def judge(spec: DataSpec, snapshot: Snapshot, *, trained: Collection[str], label
         reasons.append(_mixed_away(snapshot, spec.limits))
     if labels:
         reasons.append(_label_coverage(trained, labels))
-    return GateVerdict.of(GATE, reasons)
+    return GateVerdict.of(GATE, [*reasons, *further])
 
 
 def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:

@@ -12,7 +12,7 @@ _MARK = re.compile(
     r"""(?:^|(?<=[\s;,\u3001\u3002?!{\[(]))      # at the beginning, or behind what separates
     ["'(\[]*                                      # (A), "A": of JSON
     (?:[A-Za-z]|\d{1,2}|[ivxIVX]{1,4})            # one letter or number
-    (?:["')\]]*\s*[.:)\u3001](?!\d)|["')\]]+:?)   # A.  A)  A:  "A":  but not 3.5
+    (?:["')\]]*\s*[.:)\u3001](?!\d)|\]+:?)   # A.  A)  A:  "A":  [A]  but not 3.5
     \s*""",
     re.VERBOSE,
 )

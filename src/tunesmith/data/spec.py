@@ -10,6 +10,7 @@ from tunesmith.core.spec import Section, Use
 from tunesmith.core.types import Split
 from tunesmith.data.knowledge.spec import Links
 from tunesmith.data.leaks_spec import Leaks
+from tunesmith.data.tasks.spec import Tasks
 
 
 class Duplicates(Section):
@@ -81,6 +82,13 @@ class Limits(Section):
         le=1.0,
         description="share of training rows that mixing may leave out; above it the run ends (data is dear)",
     )
+    agreement: float = Field(
+        0.667,
+        ge=-1.0,
+        le=1.0,
+        description="least Krippendorff's alpha of labels that `tunesmith label export` wrote; below it the run ends "
+        "(0.667 for tentative conclusions, 0.8 for reliable ones: Krippendorff 2004)",
+    )
     test_rows: int = Field(
         50,
         ge=0,
@@ -112,7 +120,6 @@ class DataSpec(Section):
         (), description="further training rows: the same in other words, wrong answers, more turns"
     )
     mix: Mix = Field(Mix(), description="shares of the training rows by kind or source, reached by leaving rows out")
-    leaks: Leaks = Field(Leaks(), description="as what held-out questions are looked for in training rows")
     duplicates: Duplicates = Field(Duplicates(), description="removal of copies within a split")
     leaks: Leaks = Field(Leaks(), description="what counts as a leak besides copies and near copies")
     public_tests: tuple[str | Use, ...] = Field(
@@ -120,6 +127,7 @@ class DataSpec(Section):
         description="files of public test sets that training must not hold: paths, or {use: table, ...} where a file "
         "has columns of its own",
     )
+    tasks: Tasks = Field(Tasks(), description="which tasks the training rows are")
     split: Shares = Field(Shares(), description="shares of the splits for sources that are not already split")
     at_most_rows: dict[Split, NonNegativeInt] = Field(
         {}, description="largest number of rows per split, drawn by the seed in the labels' proportions; {}: no cap"

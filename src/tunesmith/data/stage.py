@@ -15,11 +15,12 @@ from tunesmith.core.ids import content_id, digest_file
 from tunesmith.core.protocols import Context
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
-from tunesmith.core.types import Profile, Snapshot, Split, Tally
+from tunesmith.core.types import Profile, Reason, Snapshot, Split, Tally
 from tunesmith.data import mixing, public_tests
 from tunesmith.data.gate import judge
 from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
+from tunesmith.data.label.card import card_of, file_reason
 from tunesmith.data.leak import leakage, placed, shown_rows
 from tunesmith.data.line import Indexing, Line, checked
 from tunesmith.data.making import Training, make_all, makers
@@ -53,6 +54,7 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
         for i, use in enumerate(getattr(spec, kind)):
             problems += _own_problems(shelf, use, root, f"data.{kind}[{i}]")
     problems += mixing.problems(spec.mix)
+    problems += spec.tasks.check("data.tasks")
     problems += public_tests.problems(spec.public_tests, root)
     return problems
 
@@ -70,6 +72,9 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
         found |= _digests(use, root, f"data.sources[{i}]")
     if spec.facts.synonyms:
         found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
+    for file in (file for use in spec.sources for file in _files(SOURCES.build(use), root)):
+        if card_of(file).is_file():
+            found[os.path.relpath(card_of(file), root)] = digest_file(card_of(file))
     for maker in makers(spec).values():
         found |= maker.outside(root) if hasattr(maker, "outside") else {}
     return found | public_tests.digests(spec.public_tests, root) | _secrets(spec)
@@ -114,13 +119,17 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     leaks["public"] = public_tests.public_leakage(
         index, line.rows, spec.public_tests, root=context.root, near=threshold, spec=spec.leaks
     )
+    tasks, further = _tasks(line, spec, context)
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
-    verdict = judge(spec, snapshot, trained=_trained(index, profile.labels), labels=profile.labels)
+    further += _agreements(spec, context.root)
+    trained = _trained(index, profile.labels)
+    verdict = judge(spec, snapshot, trained=trained, labels=profile.labels, further=further)
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
-    write_datasheet(context.out, sheet | {"contradictions": _contradictions(index), "mix": mixed, **facts})
+    more = {"contradictions": _contradictions(index), "mix": mixed, **facts, **tasks}
+    write_datasheet(context.out, sheet | more)
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
 
@@ -184,12 +193,34 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
     if hasattr(source, "digests"):
         found: dict[str, str] = source.digests(root)
         return found
-    files: list[Path] = source.files(root) if hasattr(source, "files") else []
+    files = _files(source, root)
     shown = str(use.settings.get("path", use.use))
     if len(files) == 1:
         return {shown: digest_file(files[0])}
     folder = os.path.commonpath([f.parent for f in files]) if files else ""
     return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
+
+
+def _files(source: Any, root: Path) -> list[Path]:
+    return list(source.files(root)) if hasattr(source, "files") else []
+
+
+def _agreements(spec: DataSpec, root: Path) -> list[Reason]:
+    """How far annotators agreed, for each source file that came from a labelling queue."""
+    files = [file for use in spec.sources for file in _files(SOURCES.build(use), root)]
+    reasons = [file_reason(file, least=spec.limits.agreement) for file in files]
+    return [reason for reason in reasons if reason is not None]
+
+
+def _tasks(line: Line, spec: DataSpec, context: Context) -> tuple[dict[str, Any], list[Reason]]:
+    """Which tasks the training rows are, for the datasheet and for G1; the picture is written beside the snapshot."""
+    if not spec.tasks.tag and not spec.tasks.must:
+        return {}, []
+    from tunesmith.data.tasks.tagging import tag_rows
+
+    rows = int(line.index.of_split("train").sum())
+    found, reason = tag_rows(Training(line), spec.tasks, of=rows, out=context.out, events=context.events)
+    return {"tasks": found.model_dump()}, [reason]
 
 
 def _facts(line: Line, spec: DataSpec, context: Context) -> dict[str, Any]:
