@@ -21,6 +21,7 @@ from tunesmith.data.spec import DataSpec
 
 QUESTION = "Which vitamin is missing in a sailor with bleeding gums after nine weeks at sea?"
 OPTIONS = {"A": "Vitamin A", "B": "Vitamin C", "C": "Vitamin K"}
+TURNED = {"A": "Vitamin K", "B": "Vitamin A", "C": "Vitamin C"}
 
 
 class _Rows(Rows):
@@ -43,7 +44,7 @@ def told(root: Path, public: str | Use, *train: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("medqa.jsonl", json.dumps({"question": QUESTION, "options": {"A": "Vitamin K", "B": "Vitamin A", "C": "Vitamin C"}})),
+        ("medqa.jsonl", json.dumps({"question": QUESTION, "options": TURNED})),
         ("chat.jsonl", json.dumps({"messages": [
             {"role": "user", "content": f"{QUESTION}\n(1) Vitamin K (2) Vitamin A (3) Vitamin C"},
             {"role": "assistant", "content": "2"}]})),

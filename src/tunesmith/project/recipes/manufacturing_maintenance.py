@@ -38,17 +38,22 @@ MODES = {
 _HEALTHY_PER_FAILURE = 3
 """So many healthy records stay for each failure, drawn evenly: of the original 97 % are healthy."""
 
+_FAILURES_PER_REPORT = 4
+"""Of so many failures one is told as a report and not asked about, so that no report answers a held-out question."""
+
 
 def manufacturing_maintenance(folder: Path, name: str, events: Events, sabotage: bool = False) -> None:
     """Judges the state of a machine as healthy or failing, from records of yours (AI4I 2020 has the columns)."""
     if sabotage:
         hint = "tunesmith demo medical-coding --sabotage"
         raise UserError(Problem("no-sabotage", "this recipe has no spoiled version", hint, "--sabotage"))
-    rows = list(_thinned(_machines()))
-    events.tell("note", "recipe", f"{len(rows)} machine records")
+    records = list(_thinned(_machines()))
+    told = [row for row in records if row["mode"]][::_FAILURES_PER_REPORT]
+    rows = [row for row in records if not any(row is one for one in told)]
+    events.tell("note", "recipe", f"{len(rows)} machine records, {len(told)} reports of failures")
     columns = [*rows[0]]
     write_table(folder / "data" / "machines.csv", columns, ([row[c] for c in columns] for row in rows))
-    write_table(folder / "data" / "reports.csv", ("report",), ((report,) for report in map(_report, rows) if report))
+    write_table(folder / "data" / "reports.csv", ("report",), ((_report(row),) for row in told))
     codes = os.environ.get(FAULT_CODES) == "1"
     if codes:
         write_table(folder / "data" / "fault_codes.csv", ("text",), _fault_codes())
@@ -115,9 +120,7 @@ def _row(original: dict[str, str]) -> dict[str, str]:
 
 
 def _report(row: dict[str, str]) -> str:
-    """What a technician would note of a failure: text to train on, and that facts are read out of."""
-    if row["state"] == "healthy" or not row["mode"]:
-        return ""
+    """What a technician would note of a failure: text that facts are read out of."""
     fault = row["mode"].partition(";")[0]
     seen = f"Torque was {row['torque']} Nm at {row['speed']} rpm, tool wear {row['wear']} min."
     return f"The milling machine showed {fault}. {seen} {_ACTIONS[fault]}"
