@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.protocols import Executor, Here
 from tunesmith.core.types import DataKind, Example, Split
 from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
@@ -56,11 +57,14 @@ class Index:
         rows: one `ROW` each; the column `split` is filled by the splitter.
         kept: which rows are still there.
         grams: see `GRAMS`; 5-grams only where near copies are looked for.
+        executor, folder: where near pairs are looked for, and where what that lays on disk lies, see `near.near`.
     """
 
     rows: NDArray[Any]
     kept: Mask
     grams: Mapping[str, Grams]
+    executor: Executor = field(default_factory=Here)
+    folder: Path | None = None
 
     @property
     def general(self) -> Mask:
@@ -91,7 +95,15 @@ class Index:
         if column not in self.grams:
             raise ValueError("this index was made without 5-grams")
         first = self.classes(column, among=among) == np.arange(len(self.rows))
-        return near(self.grams[column], threshold, among=first, counted=self.kept, general=self.general)
+        return near(
+            self.grams[column],
+            threshold,
+            among=first,
+            counted=self.kept,
+            general=self.general,
+            executor=self.executor,
+            folder=self.folder,
+        )
 
 
 @dataclass(frozen=True)

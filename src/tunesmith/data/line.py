@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,8 @@ class Indexing:
     def index(self, rows: Rows, executor: Executor) -> Index:
         """The index of all rows; what was indexed before is read from disk."""
         folders = list(executor.map(partial(_index, self), rows.stretches))
-        return joined(Piece.read(Path(place)) for place in folders)
+        index = joined(Piece.read(Path(place)) for place in folders)
+        return replace(index, executor=executor, folder=self.folder)
 
 
 def _index(job: Indexing, stretch: Stretch) -> str:
@@ -70,12 +71,14 @@ class Line:
         index: what is known of them, and which are still there.
         tallies: what became of each row at each operation.
         gone: row -> (operation, why).
+        yields: maker's operation -> what it asked for, made, spent and kept, where it tells that.
     """
 
     rows: Rows
     index: Index
     tallies: Tallies
     gone: dict[int, tuple[str, Refusal | Copy]] = field(default_factory=dict)
+    yields: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def grow(self, rows: Rows, indexing: Indexing, executor: Executor) -> None:
         """Take in new rows behind those that are there, and index them.

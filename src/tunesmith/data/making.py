@@ -22,6 +22,7 @@ from tunesmith.data.operations import AUGMENTERS, SYNTHESIZERS, named
 from tunesmith.data.rows import Rows
 from tunesmith.data.shards import Made, once
 from tunesmith.data.spec import DataSpec
+from tunesmith.data.synthesize._yield import told_yield
 
 CHECK = "made"
 """Name of the operation that checks new rows."""
@@ -70,12 +71,16 @@ def make_rows(line: Line, maker: Maker, step: str, *, folder: Path, context: Con
                     made.drop(item.model_copy(update={"step": step}), None)
                 else:
                     made.keep(_signed(item, step))
-        return {"pieces": made.pieces, "dropped": dict(sorted(dropped.items()))}
+        told = told_yield(scratch) or {}
+        told.pop("seconds", None)  # wall time: the snapshot is the same however long it took
+        return {"pieces": made.pieces, "dropped": dict(sorted(dropped.items())), "yield": told}
 
     report = once(folder, work)
     before, rows, lost = int(line.index.kept.sum()), sum(report["pieces"]), sum(report["dropped"].values())
     tally = Tally(step=step, rows_in=before, made=rows + lost, kept=before + rows, dropped=report["dropped"])
     line.tallies.add([tally])
+    if report["yield"]:
+        line.yields[step] = report["yield"]
     return line.rows.more(folder, report["pieces"])
 
 

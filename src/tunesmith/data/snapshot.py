@@ -109,6 +109,7 @@ def datasheet(
     rows: dict[str, Any] = {split: {"rows": snapshot.splits.get(split, 0), **shares[split]} for split in SPLITS}
     return {
         "rows_in": snapshot.rows_in,
+        "made": snapshot.made,
         "kept": snapshot.kept,
         "dropped": dict(snapshot.dropped),
         "changed": dict(snapshot.changed),
@@ -157,14 +158,15 @@ def as_markdown(sheet: dict[str, Any]) -> str:
     lines = [
         "# Datasheet",
         "",
-        f"{sheet['rows_in']:,} rows in, {sheet['kept']:,} kept, {sheet['groups']:,} groups.",
+        f"{sheet['rows_in']:,} rows in, {sheet['made']:,} made, {sheet['kept']:,} kept, {sheet['groups']:,} groups.",
         "",
     ]
     sources = ["source", "rows", "licence", "consent", "read as", "SHA-256"]
     lines += _table("Sources", sources, _source_cells(sheet["sources"]))
     splits = [[s, v["rows"], v["asked"], v["reached"]] for s, v in sheet["splits"].items()]
     lines += _table("Splits", ["split", "rows", "share asked", "share reached"], splits)
-    lines += _table("Operations", ["operation", "rows in", "kept", "dropped", "merged"], _operation_cells(sheet))
+    operations = ["operation", "rows in", "made", "kept", "dropped", "merged"]
+    lines += _table("Operations", operations, _operation_cells(sheet))
     lines += _table("Dropped", ["reason", "rows"], [[k, v] for k, v in sheet["dropped"].items()])
     lines += _table("Changed", ["operation", "rows"], [[k, v] for k, v in sheet["changed"].items()])
     lines += _table("Answers", ["answer", *SPLITS], _value_cells(sheet["labels"]))
@@ -174,6 +176,10 @@ def as_markdown(sheet: dict[str, Any]) -> str:
     lines += _table("Held-out questions that stand in training", ["of", "rows", *KINDS], _leak_cells(sheet["leakage"]))
     mix = [[name, *(v[k] for k in ("rows", "asked", "before", "reached"))] for name, v in sheet.get("mix", {}).items()]
     lines += _table("Mix of the training rows", ["share of", "rows", "asked", "before", "reached"], mix)
+    spent = [[step, ", ".join(f"{k} {v}" for k, v in told.items())] for step, told in sheet.get("yields", {}).items()]
+    lines += _table("What makers asked for, spent and kept", ["operation", "told"], spent)
+    tasks = sheet.get("tasks", {}).get("tasks", {})
+    lines += _table("Tasks of the training rows", ["task type", "rows"], [[k, v] for k, v in tasks.items()])
     facts = {name: value for name, value in sheet.get("facts", {}).items() if isinstance(value, int | float)}
     lines += _table("Facts read out of the training rows", ["what", "number"], [[k, v] for k, v in facts.items()])
     lines += [f"Questions with more than one target: {sheet['contradictions']:,}.", "", "## Known gaps", ""]
@@ -183,7 +189,7 @@ def as_markdown(sheet: dict[str, Any]) -> str:
 
 def _operation_cells(sheet: dict[str, Any]) -> list[list[Any]]:
     return [
-        [o["step"], o["rows_in"], o["kept"], sum(o["dropped"].values()), sum(o["merged"].values())]
+        [o["step"], o["rows_in"], o["made"], o["kept"], sum(o["dropped"].values()), sum(o["merged"].values())]
         for o in sheet["operations"]
     ]
 

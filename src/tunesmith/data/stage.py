@@ -128,7 +128,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
-    more = {"contradictions": _contradictions(index), "mix": mixed, **facts, **tasks}
+    more = {"contradictions": _contradictions(index), "mix": mixed, "yields": line.yields, **facts, **tasks}
     write_datasheet(context.out, sheet | more)
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
