@@ -22,6 +22,7 @@ from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
 from tunesmith.data.label.card import card_of, file_reason
 from tunesmith.data.leak import leakage, placed, shown_rows
+from tunesmith.data.leaks_spec import Leaks
 from tunesmith.data.line import Indexing, Line, checked
 from tunesmith.data.making import Training, make_all, makers
 from tunesmith.data.operations import AUGMENTERS, EXTRACTORS, SYNTHESIZERS, corpus_filters
@@ -111,7 +112,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     dealt = {split: int(line.index.of_split(split).sum()) for split in SPLITS}
     line.cap(spec.at_most_rows)
     facts = _facts(line, spec, context)
-    make_all(line, makers(spec), indexing, leaks=spec.leaks, context=context)
+    make_all(line, makers(spec), indexing, leaks=_judged(spec), context=context)
     mixed = mixing.mix_rows(line, spec.mix)
     index = line.index
     leaks = leakage(index, near, threshold, spec.leaks)
@@ -199,6 +200,11 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
         return {shown: digest_file(files[0])}
     folder = os.path.commonpath([f.parent for f in files]) if files else ""
     return {plain_name(f"{shown}/{f.relative_to(folder).as_posix()}"): digest_file(f) for f in files}
+
+
+def _judged(spec: DataSpec) -> Leaks:
+    """What new rows are held to: rewordings of held-out rows too, where the limits judge by them."""
+    return spec.leaks if spec.limits.reworded_leak < 1 else spec.leaks.model_copy(update={"reworded": None})
 
 
 def _files(source: Any, root: Path) -> list[Path]:
