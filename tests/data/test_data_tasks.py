@@ -95,6 +95,13 @@ def test_rules(question: str, answer: str, task: str) -> None:
     assert tag(question, answer) == task
 
 
+def test_an_instruction_may_stand_in_the_system_message() -> None:
+    said = [("system", "Name the ICD-10 chapter of the diagnosis."), ("user", "Gout"), ("assistant", "Musculoskeletal")]
+    messages = tuple(Message(role=role, content=text) for role, text in said)  # type: ignore[arg-type]
+    looks = looks_of(Example(id="ex-1", messages=messages))
+    assert looks and by_rules(looks).task == "medical_coding"
+
+
 def test_a_row_with_tool_calls_is_tool_use() -> None:
     called = Message(role="assistant", tool_calls=(ToolCall(name="weather"),))
     messages = (Message(role="user", content="Rome?"), called)

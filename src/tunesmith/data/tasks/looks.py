@@ -37,7 +37,7 @@ class Looks:
     """A row as the classifier sees it.
 
     Fields:
-        asked: the last question: its beginning, and its end where it is long.
+        asked: system message and last question: their beginning, and their end where they are long.
         answer: what was answered.
         language: `zh` where at least 15 % of the question's letters are Chinese.
         forms: what the answer looks like; given: what the question carries.
@@ -55,7 +55,8 @@ def looks_of(example: Example) -> Looks | None:
     asked = [message for message in example.prompt if message.role == "user"]
     if not asked or (example.text is not None and len(example.messages) == 1):
         return None
-    question, answer = asked[-1].content.strip(), _answer(example)
+    told = [message.content for message in example.prompt if message.role == "system"]  # often the instruction itself
+    question, answer = "\n".join([*told, asked[-1].content]).strip(), _answer(example)
     shown = question if len(question) <= _HEAD + _TAIL else f"{question[:_HEAD]}\n{question[-_TAIL:]}"
     language: Language = "zh" if han_share(question) >= _CHINESE_SHARE else "en"
     return Looks(shown, answer, language, forms(answer), _given(example, question, asked))
