@@ -97,7 +97,7 @@ def test_rules(question: str, answer: str, task: str) -> None:
 
 def test_an_instruction_may_stand_in_the_system_message() -> None:
     said = [("system", "Name the ICD-10 chapter of the diagnosis."), ("user", "Gout"), ("assistant", "Musculoskeletal")]
-    messages = tuple(Message(role=role, content=text) for role, text in said)  # type: ignore[arg-type]
+    messages = tuple(Message(role=role, content=text) for role, text in said)
     looks = looks_of(Example(id="ex-1", messages=messages))
     assert looks and by_rules(looks).task == "medical_coding"
 
