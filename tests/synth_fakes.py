@@ -41,7 +41,7 @@ def context(root: Path, sink: Any = None, **more: Any) -> Context:
 
 
 def teacher(url: str, model: str = "good", **endpoint: Any) -> Teacher:
-    settings = {"url": url, "seconds": 5.0, "retries": 2, "at_once": 2, **endpoint}
+    settings = {"url": url, "seconds": 60.0, "retries": 2, "at_once": 2, **endpoint}
     return Teacher(model=model, endpoint=Endpoint(**settings))
 
 
