@@ -85,7 +85,7 @@ def test_rows_of_a_good_endpoint_rest_on_their_documents_and_what_they_cost_is_t
     cost = told(events, NAME)
     assert (cost["sources"], cost["asked"], cost["made"], cost["kept"], cost["dropped"]) == (2, 6, 3, 3, {})
     assert (cost["prompts"], cost["prompt_tokens"], cost["answer_tokens"]) == (2, 200, 40)
-    assert (cost["cost"], cost["currency"]) == (0.0008, "EUR") and cost["seconds"] > 0
+    assert (cost["cost"], cost["currency"]) == (0.0008, "EUR") and cost["seconds"] >= 0
     assert told_yield(where.scratch) == cost
 
 
