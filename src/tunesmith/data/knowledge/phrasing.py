@@ -105,7 +105,7 @@ class _Pool:
 
 def _child(parent: Example, said: Sequence[str], phrasing: str) -> Example:
     messages = [Message(role=role, content=text) for role, text in zip(("user", "assistant"), said, strict=False)]
-    return child(parent, messages, attributes={"phrasing": phrasing}).model_copy(update={"kind": "unstructured"})
+    return child(parent, messages, attributes={"phrasing": phrasing})
 
 
 @cache

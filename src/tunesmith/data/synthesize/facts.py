@@ -14,7 +14,6 @@ from tunesmith.core.protocols import Context
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Drop, Example, Refusal, Triple
-from tunesmith.data.children import child
 from tunesmith.data.synthesize import _checks as checks
 from tunesmith.data.synthesize._yield import Yield
 
@@ -72,12 +71,8 @@ class Facts:
         count.asked = self.rows_per_fact * sum(fact.confidence >= self.at_least for fact in graph.facts())
         made = phrasings(graph, parents, seed=context.seed, per_fact=self.rows_per_fact, at_least=self.at_least)
         for row in made:
-            parent = parents[str(row.parent)]
             refusal = _refused(row)
-            if refusal is None:
-                yield count.keep(child(parent, row.messages, attributes=row.attributes))
-            else:
-                yield count.drop(parent, refusal)
+            yield count.keep(row) if refusal is None else count.drop(parents[str(row.parent)], refusal)
         count.end(context)
 
 
