@@ -98,7 +98,8 @@ def endpoint(url: str, model: str, key: str, language: str) -> Translate:
     Args:
         url: its base address (`http://localhost:8000/v1`).
         model: the model's name there.
-        key: name of the environment variable with the key; where it is not set no key is sent.
+        key: name of the environment variable with the key; where it is empty or not set no key is sent, so that another
+            service's key never goes to this one.
         language: English name of the language to translate into.
 
     Raises:

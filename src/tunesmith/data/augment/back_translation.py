@@ -50,7 +50,7 @@ class BackTranslation:
         codes: language codes, of the rows and of the language between, where one model knows many.
         endpoint: base address; only used where it is written here.
         model: name of the model at the endpoint.
-        key: environment variable that holds the endpoint's key.
+        key: environment variable that holds the endpoint's key; empty: none is sent.
         between: English name of the language between, for an endpoint.
         encoder: judges whether the meaning was kept: a catalog name or a local folder; null: character pairs alone.
         alike: cosine that the changed sentences must have with the old ones.
@@ -64,7 +64,7 @@ class BackTranslation:
     codes: Annotated[tuple[str, ...], Field(max_length=2)] = ()
     endpoint: str | None = None
     model: str | None = None
-    key: str = "OPENAI_API_KEY"
+    key: str = ""
     between: str = "French"
     encoder: str | None = "all-minilm-l6-v2"
     alike: Likeness = 0.8
