@@ -1,0 +1,1 @@
+"""What looks for mistakes in a chain, one a file."""

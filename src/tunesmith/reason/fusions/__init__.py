@@ -1,0 +1,1 @@
+"""Ways to make one answer of many chains, one a file."""
