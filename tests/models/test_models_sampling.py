@@ -15,9 +15,10 @@ from tunesmith.core.protocols import Sampler
 from tunesmith.core.types import Message, Sampling
 from tunesmith.models.answerer import LocalAnswerer
 from tunesmith.models.chat import Chat
-from tunesmith.models.drawing import log_probabilities, loops, pick, stream
+from tunesmith.models.drawing import log_probabilities, pick, stream
 from tunesmith.models.generate import Generation, Thought, generate
 from tunesmith.models.load import load_model
+from tunesmith.models.loops import loops
 from tunesmith.models.turns import with_thought
 
 ASK = [Message(role="user", content="The capital?")]

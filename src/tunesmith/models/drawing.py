@@ -1,4 +1,4 @@
-"""The next token of each row: drawn from the row's own random stream; and when a row repeats itself for ever."""
+"""The next token of each row, drawn from the row's own random stream."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from tunesmith.core.ids import canonical_json
 
 _NUCLEUS = 256
 """So many likeliest tokens hold nearly every nucleus; only rows with a larger one sort the whole vocabulary."""
-
-_LOOP_TOKENS, _LOOP_TIMES, _LONGEST_PERIOD = 64, 4, 64
 
 
 def stream(seed: int, prompt: Sequence[int], number: int) -> torch.Generator:
@@ -53,17 +51,6 @@ def log_probabilities(logits: torch.Tensor, tokens: Sequence[int]) -> list[float
     chosen = logits.gather(-1, torch.tensor(tokens, device=logits.device)[:, None])[:, 0]
     found: list[float] = (chosen - logits.logsumexp(-1)).tolist()
     return found
-
-
-def loops(ids: Sequence[int]) -> bool:
-    """Whether the last tokens say one thing over and over: at least four times, and for at least 64 tokens."""
-    for period in range(1, _LONGEST_PERIOD + 1):
-        size = max(_LOOP_TOKENS, _LOOP_TIMES * period)
-        if len(ids) < size:
-            return False
-        if ids[-1] == ids[-1 - period] and ids[-size:-period] == ids[period - size :]:
-            return True
-    return False
 
 
 def _from_nucleus(falling: torch.Tensor, order: torch.Tensor, top_p: float, at: torch.Tensor) -> list[int]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import torch
 
-from tunesmith.models.drawing import log_probabilities, loops, pick, stream
+from tunesmith.models.drawing import log_probabilities, pick, stream
+from tunesmith.models.loops import loops
 from tunesmith.models.prefix import PrefixMemory, SharedPrefix, common_prefix, sharing, visible
 
 Progress = Callable[[int, int], None]
