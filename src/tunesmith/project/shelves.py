@@ -18,6 +18,7 @@ SHELVES = (
     Shelf("weightings", "tunesmith.tune.weightings"),
     Shelf("trackers", "tunesmith.tune.trackers"),
     Shelf("paths", "tunesmith.reason.paths"),
+    Shelf("retrievers", "tunesmith.reason.retrieve"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
     Shelf("recipes", "tunesmith.project.recipes"),
