@@ -20,6 +20,7 @@ SHELVES = (
     Shelf("paths", "tunesmith.reason.paths"),
     Shelf("checks", "tunesmith.reason.checks"),
     Shelf("fusions", "tunesmith.reason.fusions"),
+    Shelf("retrievers", "tunesmith.reason.retrieve"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
     Shelf("recipes", "tunesmith.project.recipes"),
