@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -22,7 +21,7 @@ from bench._frame import Asked, Column, Outcome
 
 if TYPE_CHECKING:
     from tunesmith.core.protocols import Conversation
-    from tunesmith.core.types import Answer, Example, Sampling
+    from tunesmith.core.types import Answer, Example, Sampling, Split
     from tunesmith.reason.line import Line
 
 SEEDS = 2
@@ -168,7 +167,8 @@ def _stored(kind: str, seed: int, rows: int, asked: Asked) -> Stored:
     runs = {stage["stage"]: folder / ".tunesmith" / "runs" / stage["stage"] / stage["run"] for stage in shown["stages"]}
     draws = DRAWS if kind == "chains" else 0
     found = {}
-    for split, most in (("valid", LEARN_ROWS if draws else 0), ("test", TEST_ROWS)):
+    wanted: tuple[tuple[Split, int], ...] = (("valid", LEARN_ROWS if draws else 0), ("test", TEST_ROWS))
+    for split, most in wanted:
         examples = list(read_examples(runs["data"] / "examples.parquet", split))[:most]
         found[split] = _drawn(folder, split, examples, draws)
     return Stored(**found)
@@ -222,7 +222,7 @@ def _asked_for(folder: Path, examples: Sequence[Example], draws: int) -> Iterato
     from tunesmith.records.store import RunStore
 
     project = load(folder)
-    with closing(RunStore(project.home)) as store, open_last(project, store, Events(), base=False) as talk:
+    with open_last(project, RunStore(project.home), Events(), base=False) as talk:
         model: Any = talk.answerer
         for start in range(0, len(examples), AT_ONCE):
             some = examples[start : start + AT_ONCE]
@@ -251,7 +251,8 @@ def _compared(found: dict[str, list[Judged]]) -> Iterator[str]:
     for name, judged in pooled.items():
         clusters = [str(n) for n in range(len(judged.right))]
         whole = share_interval(judged.right, clusters, level=LEVEL)
-        yield f"  {name}: {judged.right.mean():.3f} ({whole.low:.3f} to {whole.high:.3f}), {len(judged.right)} questions"
+        told = f"{judged.right.mean():.3f} ({whole.low:.3f} to {whole.high:.3f})"
+        yield f"  {name}: {told}, {len(judged.right)} questions"
     full = f"vote of {DRAWS}"
     pairs = [("chains, the likeliest", "answers alone, the likeliest"), ("line until settled", full)]
     pairs += [("vote until settled", full), *((f"line of {n}", f"vote of {n}") for n in (3, 5, 8, 16, DRAWS))]
