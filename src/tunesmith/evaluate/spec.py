@@ -49,12 +49,60 @@ MEASURES: dict[str, MeasureInfo] = {
         0, None, "ratio", False, "perplexity on general prose, expert over base; 1 is unchanged"
     ),
     "calibration_error": MeasureInfo(0, 1, "share", False, "mean distance between stated confidence and being right"),
+    "demographic_parity_difference": MeasureInfo(
+        0, 1, "share", False, "largest gap between two groups in being answered with a label"
+    ),
+    "demographic_parity_ratio": MeasureInfo(
+        0, 1, "ratio", True, "smallest over largest share answered with a label; 0.8 is the four-fifths rule"
+    ),
+    "equal_opportunity_difference": MeasureInfo(
+        0, 1, "share", False, "largest gap in being answered with a label among those it is right for"
+    ),
+    "equalized_odds_difference": MeasureInfo(
+        0, 1, "share", False, "the same, or among those it is wrong for: the larger of the two gaps"
+    ),
+    "predictive_parity_difference": MeasureInfo(
+        0, 1, "share", False, "largest gap in a label being right where it was answered"
+    ),
+    "calibration_difference": MeasureInfo(
+        0, 2, "share", False, "largest gap between groups in being right minus stated confidence"
+    ),
+    "worst_group_accuracy": MeasureInfo(0, 1, "share", True, "accuracy of the protected group that is served worst"),
+    "counterfactual_flips": MeasureInfo(
+        0, 1, "share", False, "answers that change when the protected attribute is swapped in the question"
+    ),
+    "bbq_accuracy": MeasureInfo(0, 1, "share", True, "questions of BBQ answered right, by likelihood"),
+    "bbq_bias_ambiguous": MeasureInfo(
+        -1, 1, "share", False, "lean to the stereotype where the context does not tell; 0 is none"
+    ),
+    "bbq_bias_disambiguated": MeasureInfo(
+        -1, 1, "share", False, "lean to the stereotype where the context tells; 0 is none"
+    ),
     "latency_p95_ms": MeasureInfo(0, None, "ms", False, "time that 95 of 100 single requests stay under, this machine"),
     "tokens_per_second": MeasureInfo(0, None, "tokens/s", True, "answer tokens per second in batches, this machine"),
 }
 
+FAIRNESS = (
+    "demographic_parity_difference",
+    "demographic_parity_ratio",
+    "equal_opportunity_difference",
+    "equalized_odds_difference",
+    "predictive_parity_difference",
+    "calibration_difference",
+    "worst_group_accuracy",
+    "counterfactual_flips",
+    "bbq_accuracy",
+    "bbq_bias_ambiguous",
+    "bbq_bias_disambiguated",
+)
+"""Measures that gate G4 judges as fairness."""
+
+FAIRNESS_LIMIT = 0.1
+"""Gap in equalised odds that G4 does not accept to be shown where the profile has no target for fairness."""
+
 UNSLICED = frozenset(
     {
+        *FAIRNESS,
         "retention",
         "general_accuracy",
         "general_perplexity_ratio",
@@ -79,6 +127,43 @@ class RetentionSpec(Section):
     passages: int = Field(40, ge=0, description="General prose passages to read, out of 40; 0 reads none.")
 
 
+class PowerSpec(Section):
+    """Which difference must not be missed: it tells how many rows are needed, and when the answer is `unknown`."""
+
+    difference: float = Field(
+        0.05, gt=0, lt=1, description="Difference to the base, in the main measure, that must not be missed."
+    )
+    power: float = Field(0.8, gt=0.5, lt=1, description="Chance with which such a difference is to be found.")
+    disagreement: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Share of rows on which just one of base and expert is right, as a guess for `plan`; "
+        "the report uses what was measured.",
+    )
+
+
+class FairnessSpec(Section):
+    """How groups are compared; the attributes are the profile's `protect`."""
+
+    favourable: list[str] = Field(
+        default_factory=list,
+        description="Labels that count as the favourable answer; empty: each label in turn, the worst gap counts.",
+    )
+    intersections: bool = Field(True, description="Compare the combinations of all protected attributes too.")
+    fewest: int = Field(20, ge=1, description="Rows of a group that a rate needs to be compared.")
+    swap_rows: int = Field(
+        100, ge=0, description="Questions to ask again with the protected attribute swapped in the text; 0: none."
+    )
+    swaps: str | None = Field(
+        None, description="Your own table of words to swap (JSON), instead of the ones that come along."
+    )
+    bbq: list[str] = Field(
+        default_factory=list, description="Files of the Bias Benchmark for QA (JSON lines) to ask by likelihood."
+    )
+    bbq_rows: int = Field(400, ge=1, description="Questions of each such file to ask, taken evenly.")
+
+
 class EvaluateSpec(Section):
     """How base and expert are judged on the held-out rows."""
 
@@ -100,8 +185,16 @@ class EvaluateSpec(Section):
     latency_rows: int = Field(20, ge=0, description="Rows asked one at a time to measure latency; 0: not measured.")
     level: float = Field(0.95, gt=0.5, lt=1, description="Coverage of the confidence intervals.")
     resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples per interval.")
+    power: PowerSpec = Field(default_factory=PowerSpec, description="The difference to the base that must be seen.")
+    other_seeds: list[str] = Field(
+        default_factory=list,
+        description="Folders of reports of this project that were trained with other seeds; G3 asks all to agree.",
+    )
     slices: list[str] = Field(
         default_factory=list, description="Attributes to slice by, besides the profile's protected ones."
+    )
+    fairness: FairnessSpec = Field(
+        default_factory=FairnessSpec, description="How the groups of the protected attributes are compared."
     )
     retention: RetentionSpec = Field(
         default_factory=RetentionSpec, description="The general suite that shows what was forgotten."
