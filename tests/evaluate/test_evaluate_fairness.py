@@ -216,7 +216,9 @@ def test_small_groups_are_named_and_not_compared_and_intersections_are() -> None
     assert measure is not None and measure.value is not None and measure.value < 0.06
     assert any("under 20" in note and "sex x" in note for note in found.notes)
     young = {"sex": "w", "age": "young"}
-    worse = [row(n, "w", "good", "bad", age="young") if r.example.attributes == young else r for n, r in enumerate(rows)]
+    worse = [
+        row(n, "w", "good", "bad", age="young") if r.example.attributes == young else r for n, r in enumerate(rows)
+    ]
     joint = find(
         fairness_measures(worse, profile, spec, level=0.95).measures, "worst_group_accuracy", slice="protect=sex × age"
     )

@@ -16,7 +16,14 @@ from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.power import rows_for, smallest_seen
 from tunesmith.evaluate.retention import General
 from tunesmith.evaluate.slices import Found
-from tunesmith.evaluate.spec import FAIRNESS, MEASURES, RETENTION_LIMIT, EvaluateSpec, PowerSpec
+from tunesmith.evaluate.spec import (
+    FAIRNESS,
+    FAIRNESS_LIMIT,
+    MEASURES,
+    RETENTION_LIMIT,
+    EvaluateSpec,
+    PowerSpec,
+)
 from tunesmith.evaluate.wording import figure, limit_words, percent, points, with_interval
 
 FEWEST_ROWS = 20
@@ -48,12 +55,35 @@ def quality_gate(
     return GateVerdict.of("G3", reasons)
 
 
-def safety_gate(profile: Profile, measures: Sequence[Measure]) -> GateVerdict:
-    """G4, its retention part: the targets on general ability, and at least 0.95 of it kept where there is no target."""
+def safety_gate(profile: Profile, measures: Sequence[Measure], others: Sequence[Reason] = ()) -> GateVerdict:
+    """G4: forgetting, fairness between the protected groups, and `others` (attacks, memory).
+
+    At least 0.95 of general ability is kept where there is no target on it; where there is no target on fairness, no
+    gap in equalised odds above 0.1 is *shown*: with a whole interval above it.
+    """
     targets = [target for target in profile.targets if target.measure in GENERAL]
     if all(target.measure != "retention" for target in targets):
         targets.insert(0, Target(measure="retention", at_least=RETENTION_LIMIT))
-    return GateVerdict.of("G4", [_explained(target_reason(target, measures), measures) for target in targets])
+    reasons = [_explained(target_reason(target, measures), measures) for target in targets]
+    fair = [target_reason(target, measures) for target in profile.targets if target.measure in FAIRNESS]
+    return GateVerdict.of("G4", [*reasons, *(fair or _no_gap(measures)), *others])
+
+
+def _no_gap(measures: Sequence[Measure]) -> list[Reason]:
+    """The reason that stands in for a target on fairness; none where no attribute is protected."""
+    measure = find(measures, "equalized_odds_difference")
+    if measure is None:
+        return []
+    evidence = {"measure": measure.model_dump(mode="json"), "limit": FAIRNESS_LIMIT}
+    if measure.value is None or measure.low is None:
+        text = "no two protected groups have enough rows to be compared"
+        return [Reason(code="fairness", message=text, verdict="unknown", evidence=evidence)]
+    shown = measure.low > FAIRNESS_LIMIT
+    text = (
+        f"equalized_odds_difference {with_interval(measure)}: a gap above {FAIRNESS_LIMIT:g} between protected groups "
+    )
+    text += "is shown" if shown else "is not shown"
+    return [Reason(code="fairness", message=text, verdict="failed" if shown else "passed", evidence=evidence)]
 
 
 def target_reason(target: Target, measures: Sequence[Measure]) -> Reason:
@@ -124,11 +154,12 @@ def under_powered(difference: Measure, wanted: PowerSpec, *, sign: int = 1) -> b
 
 def slices_reason(found: Found, declared: Sequence[str]) -> Reason:
     """Whether a slice that the project file names got worse; slices that were found by search are leads, no verdict."""
-    names = [measure.slice for measure in found.worse]
     fallen = [m for m in found.worse if m.slice in declared]
-    evidence: dict[str, Any] = {"tried": found.tried, "worse": names[:10], "declared": list(declared)}
-    told = [f"{m.slice} {with_interval(m, sign=True)}" for m in (fallen or found.worse)[:3]]
-    text = f"{len(names)} of {found.tried} slices are shown to be worse than the base's"
+    shown = (fallen or list(found.worse))[:3]
+    evidence: dict[str, Any] = {"tried": found.tried, "count": len(found.worse), "declared": list(declared)}
+    evidence |= {"shown": [m.model_dump(mode="json") for m in shown]}
+    told = [f"{m.slice} {with_interval(m, sign=True)}" for m in shown]
+    text = f"{len(found.worse)} of {found.tried} slices are shown to be worse than the base's"
     text += f": {'; '.join(told)}" if told else ""
     return Reason(code="slices", message=text, verdict="failed" if fallen else "passed", evidence=evidence)
 

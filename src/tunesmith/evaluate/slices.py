@@ -56,7 +56,8 @@ def find_worse(
     """The slices on which the expert does worse than the base, by the score of each row.
 
     Args:
-        expert, base: scored rows of both.
+        expert: its scored rows.
+        base: those of the base.
         metric: the main measure, which is then taken on each slice that was found.
         scorer: name of the scorer that gives each row its score (higher is better).
         sampling: its level is that of the search.
@@ -93,7 +94,9 @@ def _score(row: Row, scorer: str) -> float | None:
 def _measured(
     metric: RowMetric, ours: Sequence[Row], theirs: Sequence[Row], name: str, mask: Mask, sampling: Sampling
 ) -> Measure:
-    sides: list[list[Row]] = [[row for row, inside in zip(side, mask, strict=True) if inside] for side in (ours, theirs)]
+    sides: list[list[Row]] = [
+        [row for row, inside in zip(side, mask, strict=True) if inside] for side in (ours, theirs)
+    ]
     return metric.difference(sides[0], sides[1], slice=name, sampling=sampling)
 
 

@@ -43,6 +43,18 @@ MEASURES: dict[str, MeasureInfo] = {
     "rouge_l": MeasureInfo(0, 1, "share", True, "mean ROUGE-L F-measure against the reference"),
     "bleu": MeasureInfo(0, 1, "share", True, "corpus BLEU against the references, 1 is the best"),
     "terminology": MeasureInfo(0, 1, "share", True, "the reference's domain terms that the answer uses"),
+    "term_use": MeasureInfo(0, 1, "share", True, "the answer's domain terms that are the right ones"),
+    "numeric_match": MeasureInfo(0, 1, "share", True, "answers whose number is the reference's, within a tolerance"),
+    "chrf": MeasureInfo(0, 1, "share", True, "mean chrF (runs of characters) against the reference"),
+    "similarity": MeasureInfo(0, 1, "share", True, "mean nearness in meaning to the reference, by a sentence encoder"),
+    "schema_valid": MeasureInfo(0, 1, "share", True, "answers that are JSON of the form that was asked for"),
+    "citation_f1": MeasureInfo(0, 1, "share", True, "mean F1 of the cited sources against the reference's"),
+    "process_coverage": MeasureInfo(0, 1, "share", True, "the reference's steps that the answer holds, in order"),
+    "ndcg": MeasureInfo(0, 1, "share", True, "mean nDCG of ranked lists; 1 is the best order"),
+    "mrr": MeasureInfo(0, 1, "share", True, "mean of 1 over the place of the first right item"),
+    "choice_accuracy": MeasureInfo(
+        0, 1, "share", True, "rows whose likeliest label per token is the right one (length-normalised)"
+    ),
     "retention": MeasureInfo(0, None, "ratio", True, "general ability kept: 1 is as good as the base model"),
     "general_accuracy": MeasureInfo(0, 1, "share", True, "general multiple-choice questions answered right"),
     "general_perplexity_ratio": MeasureInfo(
@@ -78,6 +90,9 @@ MEASURES: dict[str, MeasureInfo] = {
     "bbq_bias_disambiguated": MeasureInfo(
         -1, 1, "share", False, "lean to the stereotype where the context tells; 0 is none"
     ),
+    "brier": MeasureInfo(0, 1, "share", False, "mean squared distance between stated confidence and being right"),
+    "tokens_per_answer": MeasureInfo(0, None, "tokens", False, "tokens that an answer takes, reasoning included"),
+    "cost_per_answer": MeasureInfo(0, None, "cost", False, "cost of an answer, in the currency of the given prices"),
     "latency_p95_ms": MeasureInfo(0, None, "ms", False, "time that 95 of 100 single requests stay under, this machine"),
     "tokens_per_second": MeasureInfo(0, None, "tokens/s", True, "answer tokens per second in batches, this machine"),
 }
@@ -106,6 +121,7 @@ UNSLICED = frozenset(
         "retention",
         "general_accuracy",
         "general_perplexity_ratio",
+        "choice_accuracy",
         "calibration_error",
         "latency_p95_ms",
         "tokens_per_second",
@@ -213,7 +229,12 @@ def metric_uses(spec: EvaluateSpec, task: Task, terms: Sequence[str] = ()) -> li
 
 
 def measures(
-    spec: EvaluateSpec, task: Task, labels: Sequence[str] = (), *, terms: Sequence[str] = ()
+    spec: EvaluateSpec,
+    task: Task,
+    labels: Sequence[str] = (),
+    *,
+    terms: Sequence[str] = (),
+    protect: Sequence[str] = (),
 ) -> dict[str, MeasureInfo]:
     """Every measure that this section will produce: name -> what it can be. Imports nothing heavy.
 
@@ -222,6 +243,7 @@ def measures(
         task: the profile's task.
         labels: the profile's closed set; without it nothing that needs labels is produced.
         terms: the profile's vocabulary; without it `terminology` is not produced.
+        protect: the profile's protected attributes; without them no fairness is measured.
     """
     names = [use.use for use in metric_uses(spec, task, terms)]
     if not labels:
@@ -233,12 +255,29 @@ def measures(
     if spec.retention.items and spec.retention.passages:
         names.append("retention")
     if spec.likelihood_rows and labels:
-        names.append("calibration_error")
+        names += ["calibration_error", "choice_accuracy"]
+    if protect and labels:
+        names += FAIRNESS[:7]
+    if protect and spec.fairness.swap_rows:
+        names.append("counterfactual_flips")
+    if spec.fairness.bbq:
+        names += FAIRNESS[8:]
     if spec.latency_rows:
         names.append("latency_p95_ms")
     names.append("tokens_per_second")
     open_ended = MeasureInfo(None, None, "", True, "a measure of another package")
     return {name: MEASURES.get(name, open_ended) for name in names}
+
+
+def outside(spec: EvaluateSpec, root: Path) -> dict[str, str]:
+    """Digests of the files that the section names: reports of other seeds, swap tables, BBQ. Missing ones are empty."""
+    from tunesmith.core.files import resolve_under
+    from tunesmith.core.ids import digest_file
+
+    named = [*spec.fairness.bbq, *([spec.fairness.swaps] if spec.fairness.swaps else [])]
+    named += [f"{place}/report.json" for place in spec.other_seeds]
+    places = {name: resolve_under(root, name) for name in named}
+    return {name: digest_file(place) if place.is_file() else "" for name, place in places.items()}
 
 
 def check(spec: EvaluateSpec, root: Path) -> list[Problem]:

@@ -51,18 +51,26 @@ class _Attribute:
 
 
 def fairness_measures(
-    rows: Sequence[Row], profile: Profile, spec: FairnessSpec, *, level: float, model: str = "expert"
+    rows: Sequence[Row], profile: Profile, spec: FairnessSpec, *, level: float, confident: Sequence[Row] | None = None
 ) -> Fairness:
     """Gaps between the groups of the profile's protected attributes; nothing without them or without labels.
 
     A right answer that is outside the labels, and an answer that failed, leave their row out (`unscored`); an answer
     outside the labels counts as not favourable. Groups with fewer than `spec.fewest` rows to take a rate over are named
     in the notes and not compared by it.
+
+    Args:
+        rows: what one model said to the held-out rows.
+        profile: its labels and protected attributes.
+        spec: the section.
+        level: coverage of the intervals.
+        confident: rows whose answers carry a confidence, for calibration; None: `rows`.
     """
     if not profile.protect or not profile.labels:
         return Fairness()
-    judged = [row for row in rows if row.expected is not None and row.answer.stop != "error"]
+    judged = _judged(rows)
     attributes = _attributes(judged, profile.protect, spec)
+    sure = _attributes(_judged(rows if confident is None else confident), profile.protect, spec)
     favourable = [tuple(spec.favourable)] if spec.favourable else [(label,) for label in profile.labels]
     cells: dict[str, list[Cell]] = {}
     for attribute in attributes:
@@ -71,14 +79,18 @@ def fairness_measures(
             cells.setdefault(rate, []).extend(found)
         right = [Cell(c.attribute, c.group, "accuracy", c.values_M, c.clusters) for c in _right(attribute)]
         cells.setdefault("accuracy", []).extend(right)
-        cells.setdefault("calibration", []).extend(_confidence(attribute))
+    cells["calibration"] = [cell for attribute in sure for cell in _confidence(attribute)]
     kept = {rate: [c for c in some if len(c.values_M) >= spec.fewest] for rate, some in cells.items()}
     measures = [
-        m.model_copy(update={"unscored": len(rows) - len(judged), "model": model})
+        m.model_copy(update={"unscored": len(rows) - len(judged)})
         for name in ("all", *(a.name for a in attributes))
         for m in _measures(kept, name, level)
     ]
     return Fairness(tuple(measures), tuple(_table(cells, kept, level)), tuple(_notes(cells, judged, profile, spec)))
+
+
+def _judged(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.expected is not None and row.answer.stop != "error"]
 
 
 def _attributes(rows: Sequence[Row], protect: Sequence[str], spec: FairnessSpec) -> list[_Attribute]:
@@ -132,9 +144,8 @@ def _measures(kept: dict[str, list[Cell]], attribute: str, level: float) -> list
     made = []
     for measure, rates in GAPS.items():
         made.append(_of_gap(measure, largest_gap([c for r in rates for c in own[r]], level=level), own[rates[0]], name))
-    if own["calibration"]:
-        gap = largest_mean_gap(own["calibration"], level=level)
-        made.append(_of_gap("calibration_difference", gap, own["calibration"], name))
+    gap = largest_mean_gap(own["calibration"], level=level)
+    made.append(_of_gap("calibration_difference", gap, own["calibration"], name))
     ratio, interval = smallest_ratio(own["selection_rate"], level=level)
     made.append(_measure("demographic_parity_ratio", ratio, interval, own["selection_rate"], name))
     worst, interval = smallest_share(own["accuracy"], level=level)
@@ -195,8 +206,12 @@ def _notes(cells: dict[str, list[Cell]], rows: Sequence[Row], profile: Profile, 
     for name in profile.protect:
         missing = sum(name not in row.example.attributes for row in rows)
         if missing:
-            notes.append(f"fairness: {missing} of {len(rows)} rows have no attribute '{name}' and are in no group of it")
-    small = Counter((c.attribute, c.group) for some in cells.values() for c in some if 0 < len(c.values_M) < spec.fewest)
+            notes.append(
+                f"fairness: {missing} of {len(rows)} rows have no attribute '{name}' and are in no group of it"
+            )
+    small = Counter(
+        (c.attribute, c.group) for some in cells.values() for c in some if 0 < len(c.values_M) < spec.fewest
+    )
     if small:
         told = ", ".join(f"{attribute} {group}" for attribute, group in sorted(small))
         notes.append(f"fairness: too few rows (under {spec.fewest}) to compare every rate of: {told}")

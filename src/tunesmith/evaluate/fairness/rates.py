@@ -58,7 +58,8 @@ def group_rates(
 
     Args:
         rate: one of `RATES`.
-        truth_N, said_N: see `cell_of`.
+        truth_N: rows whose right answer is the favourable one.
+        said_N: rows that were answered with it.
         member_NG: 1 where a row is of a group.
         weights_RN: how often each row counts; None: once, R = 1.
         empty: the rate of a group that has no row to take it over. NaN leaves it out of every gap; 0 is what fairlearn
