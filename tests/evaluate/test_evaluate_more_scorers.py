@@ -47,7 +47,6 @@ def judged(scorer: Scorer, reference: str, answer: str) -> float | str:
         ("1,5", 5),  # a decimal comma is not guessed: two numbers, the last counts
         ("none", None),
         ("9" * 400, None),
-        ("v2.3.4", 4),
     ],
 )
 def test_the_last_number_is_read(text: str, number: float | None) -> None:
@@ -92,12 +91,12 @@ SCHEMA: dict[str, Any] = {"type": "object", "required": ["risk"], "properties": 
     ],
 )
 def test_json_is_valid_only_as_the_schema_says(text: str, value: float) -> None:
-    assert judged(ValidJson(schema=SCHEMA), "x", text) == value
+    assert judged(ValidJson(json_schema=SCHEMA), "x", text) == value
 
 
 def test_a_schema_that_is_none_leaves_the_answer_unscored() -> None:
-    assert judged(ValidJson(schema={"type": "nonsense"}), "x", "{}") == "schema-invalid"
-    remote = judged(ValidJson(schema={"$ref": "https://example.org/schema"}), "x", "{}")
+    assert judged(ValidJson(json_schema={"type": "nonsense"}), "x", "{}") == "schema-invalid"
+    remote = judged(ValidJson(json_schema={"$ref": "https://example.org/schema"}), "x", "{}")
     assert isinstance(remote, str) and remote.startswith("schema-unusable")
     assert judged(ValidJson(), "x", "[1]") == 1.0
 
@@ -138,7 +137,7 @@ def test_steps_count_where_they_are_present_and_in_order(answer: str, value: flo
 
 def test_chinese_steps() -> None:
     """第一步 ... 第三步: the second is missing, 2 of 3."""
-    assert steps("第一步：关闭水泵。第二步：关闭阀门。") == ["第一步：关闭水泵。", "第二步：关闭阀门。"]
+    assert steps("第一步：关闭水泵。第二步：关闭阀门。") == ["关闭水泵。", "关闭阀门。"]
     assert judged(Process(), "1、关闭水泵\n2、关闭阀门\n3、排空水箱", "1、关闭水泵\n2、排空水箱") == pytest.approx(
         2 / 3
     )

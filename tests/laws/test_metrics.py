@@ -25,7 +25,7 @@ def rows(number: int, *, scored: bool = True) -> list[Row]:
         answer = Answer(
             text="a cat sat on the mat" if right else "a dog sat on a mat",
             confidence=0.2 + 0.6 * right if scored else None,
-            usage=Usage(prompt_tokens=9, answer_tokens=5 + n % 2, seconds=0.1 * (1 + n % 7) if scored else 0.0),
+            usage=Usage(prompt_tokens=9, answer_tokens=5 + n % 3, seconds=0.1 * (1 + n % 7) if scored else 0.0),
             stop="end" if scored else "error",
         )
         score = Score(value=float(right)) if scored else Score(value=None, unscored="answer-error")

@@ -14,7 +14,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "label": {"labels": ("yes", "no")},
     "terminology": {"terms": ("yes", "no")},
     "term_use": {"terms": ("yes", "no")},
-    "valid_json": {"schema": {"type": "object"}},
+    "valid_json": {"json_schema": {"type": "object"}},
 }
 ANSWERS = {"numeric": ("it is 7", "8"), "citation": ("so [1]", "so [2]"), "valid_json": ("{}", "[]")}
 """What a right and a wrong answer look like where `yes` and `no` are none."""

@@ -35,7 +35,7 @@ MOST_UNSCORED = 0.02
 SAME_NATS = 1e-4
 """Nats per token below which two models count as the same: float32 noise between batches is under 1e-5."""
 
-GENERAL = ("retention", "general_accuracy", "general_perplexity_ratio")
+GENERAL = ("retention", "general_accuracy", "general_kl", "general_perplexity_ratio")
 
 
 def quality_gate(

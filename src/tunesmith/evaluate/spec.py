@@ -57,9 +57,13 @@ MEASURES: dict[str, MeasureInfo] = {
     ),
     "retention": MeasureInfo(0, None, "ratio", True, "general ability kept: 1 is as good as the base model"),
     "general_accuracy": MeasureInfo(0, 1, "share", True, "general multiple-choice questions answered right"),
+    "general_kl": MeasureInfo(
+        0, None, "nats", False, "drift from the base: mean KL divergence over the answers of general questions"
+    ),
     "general_perplexity_ratio": MeasureInfo(
         0, None, "ratio", False, "perplexity on general prose, expert over base; 1 is unchanged"
     ),
+    "benchmark": MeasureInfo(0, 1, "share", True, "mean over the benchmarks of lm-evaluation-harness that were asked"),
     "calibration_error": MeasureInfo(0, 1, "share", False, "mean distance between stated confidence and being right"),
     "demographic_parity_difference": MeasureInfo(
         0, 1, "share", False, "largest gap between two groups in being answered with a label"
@@ -118,8 +122,10 @@ FAIRNESS_LIMIT = 0.1
 UNSLICED = frozenset(
     {
         *FAIRNESS,
+        "benchmark",
         "retention",
         "general_accuracy",
+        "general_kl",
         "general_perplexity_ratio",
         "choice_accuracy",
         "calibration_error",
@@ -180,6 +186,21 @@ class FairnessSpec(Section):
     bbq_rows: int = Field(400, ge=1, description="Questions of each such file to ask, taken evenly.")
 
 
+class BenchmarksSpec(Section):
+    """Tasks of lm-evaluation-harness that base and expert are asked; none by default."""
+
+    tasks: list[str] = Field(
+        default_factory=list, description="Names of installed tasks, or task files (YAML) of the project."
+    )
+    limit: int | None = Field(200, ge=1, description="Items of each task, from its start; empty: all.")
+    examples: int | None = Field(
+        None, ge=0, description="Solved examples before each question; empty: as the task says."
+    )
+    chat: bool = Field(
+        False, description="Ask in the chat template, not as plain text; figures are then not the published ones."
+    )
+
+
 class EvaluateSpec(Section):
     """How base and expert are judged on the held-out rows."""
 
@@ -211,6 +232,9 @@ class EvaluateSpec(Section):
     )
     fairness: FairnessSpec = Field(
         default_factory=FairnessSpec, description="How the groups of the protected attributes are compared."
+    )
+    benchmarks: BenchmarksSpec = Field(
+        default_factory=BenchmarksSpec, description="Public benchmarks that show what else has changed."
     )
     retention: RetentionSpec = Field(
         default_factory=RetentionSpec, description="The general suite that shows what was forgotten."
@@ -248,34 +272,32 @@ def measures(
     names = [use.use for use in metric_uses(spec, task, terms)]
     if not labels:
         names = [name for name in names if name not in _NEED_LABELS]
-    if spec.retention.items:
-        names.append("general_accuracy")
-    if spec.retention.passages:
-        names.append("general_perplexity_ratio")
-    if spec.retention.items and spec.retention.passages:
-        names.append("retention")
-    if spec.likelihood_rows and labels:
-        names += ["calibration_error", "choice_accuracy"]
-    if protect and labels:
-        names += FAIRNESS[:7]
-    if protect and spec.fairness.swap_rows:
-        names.append("counterfactual_flips")
-    if spec.fairness.bbq:
-        names += FAIRNESS[8:]
-    if spec.latency_rows:
-        names.append("latency_p95_ms")
+    retention = spec.retention
+    more: list[tuple[object, Sequence[str]]] = [
+        (retention.items, ["general_accuracy", "general_kl"]),
+        (retention.passages, ["general_perplexity_ratio"]),
+        (retention.items and retention.passages, ["retention"]),
+        (spec.likelihood_rows and labels, ["calibration_error", "choice_accuracy"]),
+        (protect and labels, FAIRNESS[:7]),
+        (protect and spec.fairness.swap_rows, ["counterfactual_flips"]),
+        (spec.fairness.bbq, FAIRNESS[8:]),
+        (spec.benchmarks.tasks, ["benchmark"]),
+        (spec.latency_rows, ["latency_p95_ms"]),
+    ]
+    names += [name for wanted, group in more if wanted for name in group]
     names.append("tokens_per_second")
     open_ended = MeasureInfo(None, None, "", True, "a measure of another package")
     return {name: MEASURES.get(name, open_ended) for name in names}
 
 
 def outside(spec: EvaluateSpec, root: Path) -> dict[str, str]:
-    """Digests of the files that the section names: reports of other seeds, swap tables, BBQ. Missing ones are empty."""
+    """Digests of the files that the section names: other reports, swap tables, BBQ, task files. Missing ones: empty."""
     from tunesmith.core.files import resolve_under
     from tunesmith.core.ids import digest_file
 
     named = [*spec.fairness.bbq, *([spec.fairness.swaps] if spec.fairness.swaps else [])]
     named += [f"{place}/report.json" for place in spec.other_seeds]
+    named += [name for name in spec.benchmarks.tasks if name.endswith((".yaml", ".yml"))]
     places = {name: resolve_under(root, name) for name in named}
     return {name: digest_file(place) if place.is_file() else "" for name, place in places.items()}
 

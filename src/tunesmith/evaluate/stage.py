@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from tunesmith.core.protocols import Context, Scorer
 from tunesmith.core.types import (
     Base,
@@ -17,6 +20,7 @@ from tunesmith.core.types import (
     Tokens,
 )
 from tunesmith.evaluate.asking import Asked, ask, by_likelihood, held_out
+from tunesmith.evaluate.benchmarks import benchmark_measures, run_benchmarks
 from tunesmith.evaluate.fairness.asking import FairnessAsked, Question, ask_fairness
 from tunesmith.evaluate.findings import all_findings
 from tunesmith.evaluate.gates import in_force_reason, quality_gate, safety_gate, slices_reason, target_reason
@@ -50,6 +54,14 @@ NAME = "evaluate"
 VERSION = "2"
 
 
+@dataclass(frozen=True)
+class More:
+    """What the expert was asked beyond the held-out rows and the general suite."""
+
+    fairness: FairnessAsked
+    benchmarks: list[dict[str, Any]]
+
+
 def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signature
     spec: EvaluateSpec,
     *,
@@ -69,11 +81,14 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     examples, left_out = held_out(snapshot, spec, seed=context.seed)
     others = seed_reports(spec.other_seeds, context.root)
     theirs = _kept(baseline)
-    asked, general, fair = _ask_expert(expert, examples, spec=spec, profile=profile, context=context)
+    asked, general, more = _ask_expert(expert, examples, spec=spec, profile=profile, context=context)
     ours = (asked, general)
     sides = _scored(examples, asked, theirs[0], profile=profile, scorers=build_scorers(spec, profile))
     found, notes = _measures(spec, profile, sides, (general, theirs[1]), context.seed)
-    findings = all_findings(sides, fair, asked, spec=spec, profile=profile, seed=context.seed)
+    findings = all_findings(sides, more.fairness, asked, spec=spec, profile=profile, seed=context.seed)
+    found += benchmark_measures(
+        more.benchmarks, read_lines(baseline.file("benchmarks.jsonl")), _sampling(spec, context.seed)
+    )
     measures = tuple(with_adjusted(without_doubles([*found, *findings.measures])))
     main = main_measure(spec, profile)
     reasons = [in_force_reason(expert, ours, theirs), slices_reason(findings.slices, findings.declared)]
@@ -111,13 +126,18 @@ def _kept(baseline: Baseline) -> tuple[Asked, General]:
 
 def _ask_expert(
     expert: Expert, examples: list[Example], *, spec: EvaluateSpec, profile: Profile, context: Context
-) -> tuple[Asked, General, FairnessAsked]:
+) -> tuple[Asked, General, More]:
     events = context.events
     with context.open(expert) as answerer:
         asked = ask(answerer, examples, spec=spec, profile=profile, events=events, stage=NAME, seed=context.seed)
         general = ask_general(answerer, spec.retention, languages=profile.languages, events=events, stage=NAME)
         how = Question(spec, profile, events, NAME, context.seed, context.root)
-        return asked, general, ask_fairness(answerer, examples, how)
+        more = More(ask_fairness(answerer, examples, how), run_benchmarks(answerer, spec.benchmarks, context.root))
+    return asked, general, more
+
+
+def _sampling(spec: EvaluateSpec, seed: int) -> Sampling:
+    return Sampling(level=spec.level, resamples=spec.resamples, seed=seed)
 
 
 def _reading(sides: Sides) -> list[str]:
@@ -157,7 +177,7 @@ def _scored(
 def _measures(
     spec: EvaluateSpec, profile: Profile, sides: Sides, general: tuple[General, General], seed: int
 ) -> tuple[list[Measure], list[str]]:
-    sampling = Sampling(level=spec.level, resamples=spec.resamples, seed=seed)
+    sampling = _sampling(spec, seed)
     metrics = build_metrics(spec, profile)
     names, notes = slice_names(sides.expert, spec, profile)
     found = [

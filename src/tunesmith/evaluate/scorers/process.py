@@ -13,7 +13,8 @@ from tunesmith.core.types import Answer, Example, Score
 from tunesmith.evaluate.scorers._unscored import incomparable
 
 _LISTED = re.compile(
-    r"(?m)^\s*(?:\(?\d+[.):、）]|第[一二三四五六七八九十]+步[:：，]?|step\s+\d+[.:]?|[-*•])\s*", re.IGNORECASE
+    r"^\s*(?:\(?\d+[.):、）]|step\s+\d+[.:]?|[-*•])\s*|第[一二三四五六七八九十]+步[:：，]?",
+    re.IGNORECASE | re.MULTILINE,
 )
 _SENTENCE = re.compile(r"(?<=[.!?;。！？；])\s*|\n+")
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+")

@@ -19,12 +19,12 @@ class ValidJson:
     A value inside one code fence is read too, as chat models write it; text before or after it is not forgiven.
 
     Args:
-        schema: a JSON schema (draft 2020-12 unless it names another); empty: any JSON value. References to other
+        json_schema: a JSON schema (draft 2020-12 unless it names another); empty: any JSON value. References to other
             addresses are not followed.
         fenced: accept a value in a code fence.
     """
 
-    schema: dict[str, Any] = field(default_factory=dict)
+    json_schema: dict[str, Any] = field(default_factory=dict)
     fenced: bool = True
 
     def score(self, example: Example, answer: Answer) -> Score:
@@ -41,14 +41,14 @@ class ValidJson:
         return self._judged(value)
 
     def _judged(self, value: Any) -> Score:
-        if not self.schema:
+        if not self.json_schema:
             return Score(value=1.0)
         from jsonschema import exceptions, validators
 
-        judge = validators.validator_for(self.schema, default=validators.Draft202012Validator)
+        judge = validators.validator_for(self.json_schema, default=validators.Draft202012Validator)
         try:
-            judge.check_schema(self.schema)
-            return Score(value=float(judge(self.schema).is_valid(value)))
+            judge.check_schema(self.json_schema)
+            return Score(value=float(judge(self.json_schema).is_valid(value)))
         except exceptions.SchemaError:
             return Score(value=None, unscored="schema-invalid")
         except Exception as error:  # an unknown reference; its class belongs to a library of jsonschema's
