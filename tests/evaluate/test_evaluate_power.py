@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,17 @@ def test_only_differences_over_all_rows_are_one_family() -> None:
 # -- the verdict keeps its word -------------------------------------------------------------------------
 
 
+ANSWER, SCORES = Answer(text="a"), {value: {"label": Score(value=value)} for value in (0.0, 1.0)}
+
+
+@cache
+def question(n: int, size: int) -> Example:
+    messages = (Message(role="user", content=f"q {n}"), Message(role="assistant", content="a"))
+    return Example(id=f"ex-{n}", messages=messages, group=f"g{n // size}" if size > 1 else None)
+
+
 def sampled_rows(right: Floats, *, size: int = 1) -> list[Row]:
-    made = []
-    for n, value in enumerate(right):
-        messages = (Message(role="user", content=f"q {n}"), Message(role="assistant", content="a"))
-        example = Example(id=f"ex-{n}", messages=messages, group=f"g{n // size}" if size > 1 else None)
-        made.append(Row(example, Answer(text="a"), {"label": Score(value=float(value))}))
-    return made
+    return [Row(question(n, size), ANSWER, SCORES[float(value)]) for n, value in enumerate(right)]
 
 
 def called_better(first: Floats, second: Floats, *, size: int, metric: RowMetric, seed: int) -> bool:

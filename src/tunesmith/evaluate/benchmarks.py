@@ -21,6 +21,7 @@ from tunesmith.core.errors import MissingLibrary, Problem, UserError
 from tunesmith.core.files import resolve_under
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Measure, Message
+from tunesmith.evaluate.combine import mean_of_independent
 from tunesmith.evaluate.metric import mean_kernel
 from tunesmith.evaluate.spec import BenchmarksSpec
 from tunesmith.evaluate.statistics import (
@@ -256,12 +257,10 @@ def benchmark_measures(
         both = [key for key in keys if ours[key] is not None and theirs.get(key) is not None]
         one, two = (np.array([side[key] for key in both], dtype=np.float64) for side in (ours, theirs))
         found += _of_task(f"task={task}, {metric}", one, two, len(keys) - len(both), sampling)
-    for model in ("expert", "base"):
-        values = [m.value for m in found if m.model == model and m.value is not None]
-        if values:
-            n = sum(m.n for m in found if m.model == model)
-            mean = float(np.mean(values))
-            found.append(Measure(name="benchmark", model=model, value=mean, n=n, method="none: mean of unlike tasks"))
+    for model in ("expert", "base", "difference"):
+        parts = [m for m in found if m.model == model and m.value is not None]
+        if parts:
+            found.append(mean_of_independent(parts, name="benchmark", model=model, level=sampling.level))
     return found
 
 

@@ -33,6 +33,7 @@ class Findings:
         slices: what the search for worse slices came to.
         declared: slices that the project file names, by a protected attribute or `evaluate.slices`.
         fairness: rates by group, flips, remedies; JSON values.
+        judge: what the judge said, counted; JSON values.
         notes: what could not be told.
     """
 
@@ -40,6 +41,7 @@ class Findings:
     slices: Found = field(default_factory=lambda: Found(0, ()))
     declared: tuple[str, ...] = ()
     fairness: dict[str, Any] = field(default_factory=dict)
+    judge: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

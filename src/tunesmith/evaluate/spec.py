@@ -63,6 +63,9 @@ MEASURES: dict[str, MeasureInfo] = {
     "general_perplexity_ratio": MeasureInfo(
         0, None, "ratio", False, "perplexity on general prose, expert over base; 1 is unchanged"
     ),
+    "judge_wins": MeasureInfo(0, 1, "share", True, "pairs that the judge gives to the expert, undecided ones half"),
+    "judge_consistency": MeasureInfo(0, 1, "share", True, "pairs on which the order of the answers did not decide"),
+    "judge_agreement": MeasureInfo(0, 1, "share", True, "pairs on which the judge says what people said"),
     "benchmark": MeasureInfo(0, 1, "share", True, "mean over the benchmarks of lm-evaluation-harness that were asked"),
     "calibration_error": MeasureInfo(0, 1, "share", False, "mean distance between stated confidence and being right"),
     "demographic_parity_difference": MeasureInfo(
@@ -119,10 +122,13 @@ FAIRNESS = (
 FAIRNESS_LIMIT = 0.1
 """Gap in equalised odds that G4 does not accept to be shown where the profile has no target for fairness."""
 
+JUDGE = ("judge_wins", "judge_consistency", "judge_agreement")
+
 UNSLICED = frozenset(
     {
         *FAIRNESS,
         "benchmark",
+        *JUDGE,
         "retention",
         "general_accuracy",
         "general_kl",
@@ -201,6 +207,20 @@ class BenchmarksSpec(Section):
     )
 
 
+class JudgeSpec(Section):
+    """A model that says which of two answers is better, expert's or base's; none by default."""
+
+    model: str | None = Field(None, description="A catalog name or a local folder; another one than the base.")
+    rows: int = Field(100, ge=1, description="Held-out rows to judge, each in both orders.")
+    criteria: str = Field(
+        "Prefer the answer that is correct, complete and to the point; its length does not count.",
+        description="What the judge is told to look at.",
+    )
+    human: str | None = Field(
+        None, description="Labels of people, JSON lines of id and winner (expert, base, undecided), to hold it against."
+    )
+
+
 class EvaluateSpec(Section):
     """How base and expert are judged on the held-out rows."""
 
@@ -233,6 +253,7 @@ class EvaluateSpec(Section):
     fairness: FairnessSpec = Field(
         default_factory=FairnessSpec, description="How the groups of the protected attributes are compared."
     )
+    judge: JudgeSpec = Field(default_factory=JudgeSpec, description="A model as judge of free text.")
     benchmarks: BenchmarksSpec = Field(
         default_factory=BenchmarksSpec, description="Public benchmarks that show what else has changed."
     )
@@ -281,6 +302,7 @@ def measures(
         (protect and labels, FAIRNESS[:7]),
         (protect and spec.fairness.swap_rows, ["counterfactual_flips"]),
         (spec.fairness.bbq, FAIRNESS[8:]),
+        (spec.judge.model, JUDGE),
         (spec.benchmarks.tasks, ["benchmark"]),
         (spec.latency_rows, ["latency_p95_ms"]),
     ]
@@ -295,7 +317,7 @@ def outside(spec: EvaluateSpec, root: Path) -> dict[str, str]:
     from tunesmith.core.files import resolve_under
     from tunesmith.core.ids import digest_file
 
-    named = [*spec.fairness.bbq, *([spec.fairness.swaps] if spec.fairness.swaps else [])]
+    named = [*spec.fairness.bbq, *(path for path in (spec.fairness.swaps, spec.judge.human) if path)]
     named += [f"{place}/report.json" for place in spec.other_seeds]
     named += [name for name in spec.benchmarks.tasks if name.endswith((".yaml", ".yml"))]
     places = {name: resolve_under(root, name) for name in named}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tunesmith.core.protocols import Context, Scorer
@@ -22,8 +22,9 @@ from tunesmith.core.types import (
 from tunesmith.evaluate.asking import Asked, ask, by_likelihood, held_out
 from tunesmith.evaluate.benchmarks import benchmark_measures, run_benchmarks
 from tunesmith.evaluate.fairness.asking import FairnessAsked, Question, ask_fairness
-from tunesmith.evaluate.findings import all_findings
+from tunesmith.evaluate.findings import Findings, all_findings
 from tunesmith.evaluate.gates import in_force_reason, quality_gate, safety_gate, slices_reason, target_reason
+from tunesmith.evaluate.judge import human_labels, judge_measures, judge_pairs, open_judge
 from tunesmith.evaluate.measuring import (
     Sides,
     better_base,
@@ -86,6 +87,8 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     sides = _scored(examples, asked, theirs[0], profile=profile, scorers=build_scorers(spec, profile))
     found, notes = _measures(spec, profile, sides, (general, theirs[1]), context.seed)
     findings = all_findings(sides, more.fairness, asked, spec=spec, profile=profile, seed=context.seed)
+    if spec.judge.model:
+        findings = _with_judge(findings, sides, spec=spec, base=base, context=context)
     found += benchmark_measures(
         more.benchmarks, read_lines(baseline.file("benchmarks.jsonl")), _sampling(spec, context.seed)
     )
@@ -134,6 +137,20 @@ def _ask_expert(
         how = Question(spec, profile, events, NAME, context.seed, context.root)
         more = More(ask_fairness(answerer, examples, how), run_benchmarks(answerer, spec.benchmarks, context.root))
     return asked, general, more
+
+
+def _with_judge(findings: Findings, sides: Sides, *, spec: EvaluateSpec, base: Base, context: Context) -> Findings:
+    """The findings with a judge's word on as many rows as the section asks for, taken in their order."""
+    human = human_labels(spec.judge.human, context.root)
+    ours, theirs = (side[: spec.judge.rows] for side in (sides.expert, sides.base))
+    with open_judge(spec.judge, context.root, context.events) as judge:
+        judged = judge_pairs(judge, ours, theirs, spec.judge.criteria)
+    measures, counts = judge_measures(judged, human, _sampling(spec, context.seed))
+    notes = () if human else ("nobody has labelled pairs of answers: how far the judge can be trusted is not known",)
+    if spec.judge.model == base.name:
+        notes += ("the judge is the base model itself, and models prefer their own words",)
+    told = {"model": spec.judge.model, **counts}
+    return replace(findings, measures=(*findings.measures, *measures), judge=told, notes=(*findings.notes, *notes))
 
 
 def _sampling(spec: EvaluateSpec, seed: int) -> Sampling:

@@ -7,15 +7,13 @@ R[last][j] - R[j][j], below 0 where they were forgotten; average accuracy the me
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
-from tunesmith.core.types import Measure
+from tunesmith.evaluate.combine import mean_of_independent
 from tunesmith.evaluate.comparing import Told, paired_difference
-from tunesmith.evaluate.power import standard_error
 from tunesmith.evaluate.statistics import Sampling
 
 
@@ -49,11 +47,16 @@ def transfer(reports: Sequence[Mapping[str, Path]], *, sampling: Sampling | None
         found = paired_difference(before, after, after.report["scorer"], how)
         if found is not None:
             forgotten.append(found.model_copy(update={"slice": f"task={task}"}))
+    backward = (
+        mean_of_independent(forgotten, name="backward_transfer", model="difference", level=how.level)
+        if forgotten
+        else None
+    )
     known = [score for score in scores[-1] if score is not None]
     return {
         "tasks": tasks,
         "scores": scores,
-        "backward": _mean_of(forgotten, how).model_dump(mode="json") if forgotten else None,
+        "backward": backward.model_dump(mode="json") if backward else None,
         "forgotten": [measure.model_dump(mode="json") for measure in forgotten],
         "average": sum(known) / len(known) if known else None,
     }
@@ -62,25 +65,3 @@ def transfer(reports: Sequence[Mapping[str, Path]], *, sampling: Sampling | None
 def _mean(told: Told) -> float | None:
     values = list(told.scores(told.report["scorer"]).values())
     return sum(values) / len(values) if values else None
-
-
-def _mean_of(parts: Sequence[Measure], sampling: Sampling) -> Measure:
-    """The mean of independent differences; its error is that of the parts, which have held-out rows of their own."""
-    from scipy.special import ndtri
-
-    errors = [standard_error(part) for part in parts]
-    value = sum(part.value or 0.0 for part in parts) / len(parts)
-    known = [error for error in errors if error is not None]
-    half = None
-    if len(known) == len(parts):
-        half = float(ndtri((1 + sampling.level) / 2)) * math.sqrt(sum(e * e for e in known)) / len(parts)
-    return Measure(
-        name="backward_transfer",
-        model="difference",
-        value=value,
-        low=None if half is None else value - half,
-        high=None if half is None else value + half,
-        level=sampling.level,
-        n=sum(part.n for part in parts),
-        method="normal, tasks independent" if half is not None else "none: a task has no interval",
-    )

@@ -85,6 +85,7 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
         "worse_slices": [measure.model_dump(mode="json") for measure in story.findings.slices.worse],
         "slices_tried": story.findings.slices.tried,
         "fairness": story.findings.fairness,
+        "judge": story.findings.judge,
         "attacks": [],
         "latency_ms": {"expert": _times(story.sides.expert_alone), "base": _times(story.sides.base_alone)},
         "changes": dict(Counter(example["change"] for example in examples)),
