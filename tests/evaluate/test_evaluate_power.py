@@ -163,7 +163,7 @@ def test_the_report_tells_what_its_rows_could_show(tmp_path: Path) -> None:
     """53 and 54 of 60 right: no difference is shown, five points are not excluded, and the rows needed are told."""
     rows = colours(60)
     nearly = FakeModel("base", right_answers(rows, wrong=7))
-    report = evaluated(tmp_path, base=nearly)
+    report = evaluated(tmp_path, base=nearly, spec=EvaluateSpec(resamples=100, likelihood_rows=0, latency_rows=0))
     said = reason(report, "significance")
     assert said.verdict == "unknown" and "about" in said.message
     found = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))["power"]

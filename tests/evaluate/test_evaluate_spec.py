@@ -10,7 +10,16 @@ from evaluate_fakes import profile_of
 
 from tunesmith.core.spec import Use
 from tunesmith.evaluate.asking import token_limit
-from tunesmith.evaluate.spec import MEASURES, EvaluateSpec, FairnessSpec, PowerSpec, RetentionSpec, check, measures
+from tunesmith.evaluate.spec import (
+    MEASURES,
+    EvaluateSpec,
+    FairnessSpec,
+    PowerSpec,
+    RetentionSpec,
+    check,
+    measures,
+    outside,
+)
 
 
 def test_all_wrong_components_are_told_at_once() -> None:
@@ -22,6 +31,22 @@ def test_all_wrong_components_are_told_at_once() -> None:
         ("unknown-component", "evaluate.scorers[0]"),
     ]
     assert "accuracy" in found[0].hint
+
+
+def test_files_that_are_not_there_are_told_with_their_place(tmp_path: Path) -> None:
+    """And their digests are part of what a run rests on."""
+    (tmp_path / "age.jsonl").write_text("{}")
+    spec = EvaluateSpec(
+        fairness=FairnessSpec(bbq=["age.jsonl", "race.jsonl"], swaps="../own.json"), other_seeds=["run-1"]
+    )
+    found = check(spec, tmp_path)
+    assert [(p.code, p.path) for p in found] == [
+        ("missing-file", "evaluate.fairness.bbq[1]"),
+        ("missing-file", "evaluate.other_seeds[0]"),
+        ("path-outside", "evaluate.fairness.swaps"),
+    ]
+    digests = outside(EvaluateSpec(fairness=FairnessSpec(bbq=["age.jsonl", "race.jsonl"])), tmp_path)
+    assert len(digests["age.jsonl"]) == 64 and digests["race.jsonl"] == ""
 
 
 def test_every_field_is_explained_and_what_belongs_together_is_a_section_of_its_own() -> None:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from tunesmith.core.errors import Problem
+from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Section, Use
 
@@ -312,24 +312,45 @@ def measures(
     return {name: MEASURES.get(name, open_ended) for name in names}
 
 
+def named_files(spec: EvaluateSpec) -> dict[str, str]:
+    """Every file that the section names: its place in the section -> its path, relative to the project."""
+    named = {f"fairness.bbq[{n}]": path for n, path in enumerate(spec.fairness.bbq)}
+    named |= {f"other_seeds[{n}]": f"{place}/report.json" for n, place in enumerate(spec.other_seeds)}
+    tasks = enumerate(spec.benchmarks.tasks)
+    named |= {f"benchmarks.tasks[{n}]": name for n, name in tasks if name.endswith((".yaml", ".yml"))}
+    alone = {"fairness.swaps": spec.fairness.swaps, "judge.human": spec.judge.human}
+    return named | {place: path for place, path in alone.items() if path}
+
+
 def outside(spec: EvaluateSpec, root: Path) -> dict[str, str]:
-    """Digests of the files that the section names: other reports, swap tables, BBQ, task files. Missing ones: empty."""
+    """Digests of the files that the section names; empty for one that is missing."""
     from tunesmith.core.files import resolve_under
     from tunesmith.core.ids import digest_file
 
-    named = [*spec.fairness.bbq, *(path for path in (spec.fairness.swaps, spec.judge.human) if path)]
-    named += [f"{place}/report.json" for place in spec.other_seeds]
-    named += [name for name in spec.benchmarks.tasks if name.endswith((".yaml", ".yml"))]
-    places = {name: resolve_under(root, name) for name in named}
-    return {name: digest_file(place) if place.is_file() else "" for name, place in places.items()}
+    places = {path: resolve_under(root, path) for path in named_files(spec).values()}
+    return {path: digest_file(place) if place.is_file() else "" for path, place in places.items()}
 
 
 def check(spec: EvaluateSpec, root: Path) -> list[Problem]:
-    """Everything that is wrong with the section: unknown components, wrong settings."""
+    """Everything that is wrong with the section: unknown components, wrong settings, files that are not there."""
     problems: list[Problem] = []
     if spec.metrics != "auto":
         for index, use in enumerate(spec.metrics):
             problems += METRICS.problems(use, where=f"evaluate.metrics[{index}]")
     for index, use in enumerate(spec.scorers):
         problems += SCORERS.problems(use, where=f"evaluate.scorers[{index}]")
+    for place, path in named_files(spec).items():
+        problems += _file_problems(f"evaluate.{place}", path, root)
     return problems
+
+
+def _file_problems(where: str, path: str, root: Path) -> list[Problem]:
+    from tunesmith.core.files import resolve_under
+
+    try:
+        if resolve_under(root, path).is_file():
+            return []
+    except UserError as error:
+        return [Problem(p.code, p.message, p.hint, where, value=path) for p in error.problems]
+    hint = "paths are relative to the project folder"
+    return [Problem("missing-file", f"'{path}' does not exist", hint, where, value=path)]

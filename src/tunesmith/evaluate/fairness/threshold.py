@@ -99,24 +99,24 @@ def _fitted(rows: Decided, constraint: Constraint) -> Any:
     except ModuleNotFoundError:
         hint = "pip install tunesmith[fairness]"
         raise MissingLibrary(Problem("needs-library", "group thresholds need the library 'fairlearn'", hint)) from None
+    from sklearn.base import BaseEstimator
+
+    class AsItIs(BaseEstimator):  # type: ignore[misc]
+        """The estimator that fairlearn asks for: the score is the prediction, and nothing is learnt."""
+
+        def fit(self, _: Any, __: Any) -> AsItIs:
+            return self
+
+        def predict(self, scores_N1: Floats) -> Floats:
+            return np.asarray(scores_N1, dtype=np.float64)[:, 0]
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
+
     rule = ThresholdOptimizer(
-        estimator=_AsItIs(), constraints=constraint, objective="accuracy_score", prefit=True, predict_method="predict"
+        estimator=AsItIs(), constraints=constraint, objective="accuracy_score", prefit=True, predict_method="predict"
     )
     return rule.fit(rows.score_N[:, None], rows.truth_N.astype(int), sensitive_features=np.array(rows.groups))
-
-
-class _AsItIs:
-    """The estimator that fairlearn asks for: the score is the prediction."""
-
-    fitted_ = True
-
-    def fit(self, _: Any, __: Any) -> _AsItIs:
-        """Nothing is learnt."""
-        return self
-
-    def predict(self, scores_N1: Floats) -> Floats:
-        """The scores."""
-        return np.asarray(scores_N1, dtype=np.float64)[:, 0]
 
 
 def _judged(rows: Decided, said_N: NDArray[np.bool_], constraint: Constraint, level: float) -> dict[str, Any]:
