@@ -20,5 +20,6 @@ SHELVES = (
     Shelf("paths", "tunesmith.reason.paths"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
+    Shelf("attacks", "tunesmith.evaluate.attacks"),
     Shelf("recipes", "tunesmith.project.recipes"),
 )
