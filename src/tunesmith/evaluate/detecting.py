@@ -1,4 +1,4 @@
-"""Is this question of the domain at all? Detectors fitted on the snapshot, fused, held to a chosen rate of false alarms.
+"""Is this question of the domain at all? Detectors fitted on the snapshot, fused, held to a rate of false alarms.
 
 The fused score is the mean of the detectors' scores, each put on the scale of the calibration questions (median and
 spread). The threshold is conformal: of new questions of the domain at most the chosen share is alarmed, on average

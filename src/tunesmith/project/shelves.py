@@ -21,5 +21,6 @@ SHELVES = (
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
     Shelf("attacks", "tunesmith.evaluate.attacks"),
+    Shelf("detectors", "tunesmith.evaluate.detectors"),
     Shelf("recipes", "tunesmith.project.recipes"),
 )

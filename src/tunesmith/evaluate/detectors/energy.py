@@ -10,7 +10,7 @@ from tunesmith.models.features import Features, Floats
 
 @dataclass(frozen=True)
 class Energy:
-    """Minus the log of the sum of exponentials of the logits (Liu et al. 2020, eq. 4), mean over the question's tokens."""
+    """Minus the log of the sum of exponentials of the logits (Liu et al. 2020, eq. 4), mean over the tokens."""
 
     def fit(self, seen: Features, general: Features) -> State:
         """Which way is unusual: more or less energy than general text has."""

@@ -19,13 +19,10 @@ class RelativeMahalanobis:
         """Two Gaussians with shrunk covariance: of the domain, and of domain and general text together."""
         import numpy as np
 
-        mean, whiten = gaussian(seen.states_ND)
-        other, other_whiten = gaussian(np.concatenate([seen.states_ND, general.states_ND]))
-        return {"mean": mean, "whiten": whiten, "general_mean": other, "general_whiten": other_whiten}
+        both = gaussian(np.concatenate([seen.states_ND, general.states_ND]))
+        return {**gaussian(seen.states_ND), **{f"general_{name}": values for name, values in both.items()}}
 
     def score(self, state: State, features: Features) -> Floats:
         """Difference of the two squared distances."""
-        own = squared_distance(features.states_ND, state["mean"], state["whiten"])
-        general = squared_distance(features.states_ND, state["general_mean"], state["general_whiten"])
-        found: Floats = own - general
-        return found
+        own = squared_distance(features.states_ND, state)
+        return own - squared_distance(features.states_ND, state, "general_")
