@@ -14,8 +14,9 @@ from tunesmith.core.events import Events
 from tunesmith.core.protocols import Answerer, Conversation
 from tunesmith.core.types import Answer, Example
 from tunesmith.evaluate.attacked import Attacked, attack_measures
-from tunesmith.evaluate.attacking import ATTACKS, Target, attack
+from tunesmith.evaluate.attacking import Target, attack
 from tunesmith.evaluate.attacks._edit import Known
+from tunesmith.evaluate.safety_spec import ATTACKS
 from tunesmith.evaluate.scorers.label import Label
 
 JUDGE = Label(LABELS).score

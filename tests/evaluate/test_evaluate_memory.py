@@ -57,14 +57,14 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalAnswerer,
     rows = canaries(4, seed=3)
     folder = tiny_model_folder(tmp_path_factory.mktemp("model"), "llama", hidden_size=64, intermediate_size=128)
     chat, model, before = Chat.of(folder), load_model(folder), load_model(folder)
-    batch = [chat.render(row.messages) for row in rows]
+    made = [chat.render(row.messages) for row in rows]
+    width = max(len(one.ids) for one in made)
+    ids = torch.tensor([one.ids + [0] * (width - len(one.ids)) for one in made])
+    trained = torch.tensor([one.trained + [False] * (width - len(one.ids)) for one in made])
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     model.train()
-    for _ in range(45):
-        for one in batch:
-            ids = torch.tensor([one.ids])
-            labels = torch.where(torch.tensor([one.trained]), ids, -100)
-            model(input_ids=ids, labels=labels).loss.backward()
+    for _ in range(60):
+        model(input_ids=ids, labels=torch.where(trained, ids, -100)).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return LocalAnswerer(model.eval(), chat, "overfitted"), LocalAnswerer(before, chat, "before"), rows
@@ -107,9 +107,9 @@ def test_too_few_alternatives_are_told() -> None:
 
 
 def test_chance_does_not_make_canaries() -> None:
-    """200 clean sets of five canaries: some set is called memorised in at most 5 %, within three standard errors."""
-    called = sum(bool(memorised(exposures(Clean(), canaries(5, seed=seed), seed=seed))) for seed in range(200))
-    assert called <= 200 * (0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5)
+    """100 clean sets of five canaries: some set is called memorised in at most 5 %, within three standard errors."""
+    called = sum(bool(memorised(exposures(Clean(), canaries(5, seed=seed), seed=seed))) for seed in range(100))
+    assert called <= 100 * (0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5)
 
 
 def test_canaries_are_rows_that_a_source_reads() -> None:

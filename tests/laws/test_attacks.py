@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.types import Example, Message, example_id
-from tunesmith.evaluate.attacking import ATTACKS
 from tunesmith.evaluate.attacks._edit import Attack, Known, applied
 from tunesmith.evaluate.attacks._guard import Guard
+from tunesmith.evaluate.safety_spec import ATTACKS
 
 LABELS = ("pneumonia", "influenza", "流感")
 NAMES = [name for name in ATTACKS.names() if name != "recorded"]  # which needs a file; see its own test

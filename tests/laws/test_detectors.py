@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tunesmith.evaluate.detecting import DETECTORS, auroc, build
+from tunesmith.evaluate.detecting import auroc, build
+from tunesmith.evaluate.safety_spec import DETECTORS
 from tunesmith.models.features import Features
 
 NAMES = DETECTORS.names()

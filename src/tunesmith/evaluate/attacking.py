@@ -14,15 +14,12 @@ from typing import Any
 
 from tunesmith.core.events import Events
 from tunesmith.core.protocols import Answerer, LikelihoodAnswerer
-from tunesmith.core.shelf import Shelf
 from tunesmith.core.types import Answer, Example, Message, Score
 from tunesmith.evaluate.attacked import Attacked, Success, Trial
 from tunesmith.evaluate.attacks._edit import Attack, Edit, Known, applied, question_place, with_question
 from tunesmith.evaluate.attacks._guard import Guard
 from tunesmith.evaluate.attacks._search import Ask, Budget, Outcome, Search, search
 from tunesmith.evaluate.scorers.label import find_label
-
-ATTACKS = Shelf("attacks", "tunesmith.evaluate.attacks")
 
 RIGHT = 0.5
 """Score from which an answer counts as right, and so can be lost."""

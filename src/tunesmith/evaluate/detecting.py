@@ -18,11 +18,9 @@ import numpy as np
 from tunesmith.core.errors import CorruptArtifact
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.ids import digest_file
-from tunesmith.core.shelf import Shelf
 from tunesmith.evaluate.detectors._detector import Detector, State
+from tunesmith.evaluate.safety_spec import DETECTORS
 from tunesmith.models.features import Features, Floats
-
-DETECTORS = Shelf("detectors", "tunesmith.evaluate.detectors")
 
 USUAL = ("relative_mahalanobis", "neighbours", "likelihood_ratio")
 """What is fused where nothing else is asked for."""

@@ -132,7 +132,7 @@ def _bare(text: str) -> str:
 
 
 def extraction_measures(found: Sequence[Extracted], *, skipped: int = 0, level: float = 0.95) -> list[Measure]:
-    """`rows_extracted` and `personal_data_extracted`: shares of the rows asked; those with little to say are unscored."""
+    """`rows_extracted` and `personal_data_extracted`: shares of the rows asked; `skipped` are unscored."""
     from tunesmith.evaluate.statistics import share_interval
 
     measures = []
