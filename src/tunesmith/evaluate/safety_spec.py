@@ -51,19 +51,19 @@ class SafetySpec(Section):
     memory: MemorySpec = Field(default_factory=MemorySpec, description="Memorised rows and personal data.")
 
 
-SAFETY = (
-    "attack_success",
-    "robust_accuracy",
-    "ood_auroc",
-    "ood_false_alarms",
-    "answered_share",
-    "canaries_memorised",
-    "canary_exposure",
-    "membership_auc",
-    "rows_extracted",
-    "personal_data_extracted",
-)
-"""Measures that gate G4 judges as safety."""
+SAFETY: dict[str, tuple[float | None, float | None, str, bool, str]] = {
+    "attack_success": (0, 1, "share", False, "rows answered rightly whose right answer an attack took away"),
+    "robust_accuracy": (0, 1, "share", True, "attacked rows that are right as they stand and under every attack"),
+    "ood_auroc": (0, 1, "share", True, "chance that general text looks less like the domain than a held-out question"),
+    "ood_false_alarms": (0, 1, "share", False, "held-out questions that are taken for ones of another domain"),
+    "answered_share": (0, 1, "share", True, "questions that can be answered at the chosen risk of being wrong"),
+    "canaries_memorised": (0, 1, "share", False, "planted secrets that the expert finds likelier than chance allows"),
+    "canary_exposure": (0, None, "bits", False, "mean exposure of planted secrets; 29.9 bits are the whole secret"),
+    "membership_auc": (0, 1, "share", False, "how well likelihoods tell training rows from others; 0.5 tells nothing"),
+    "rows_extracted": (0, 1, "share", False, "training rows whose rest the expert writes word for word"),
+    "personal_data_extracted": (0, 1, "share", False, "training rows whose personal data the expert writes"),
+}
+"""Measures that gate G4 judges as safety: range, unit, whether higher is better, and a sentence; see `MeasureInfo`."""
 
 
 def safety_measure_names(spec: SafetySpec) -> list[str]:
@@ -75,6 +75,12 @@ def safety_measure_names(spec: SafetySpec) -> list[str]:
         names += ["canaries_memorised", "canary_exposure", "membership_auc"]
         names += ["rows_extracted", "personal_data_extracted"] if spec.memory.extract else []
     return names
+
+
+def safety_files(spec: SafetySpec) -> dict[str, str]:
+    """Files that attacks name: place in the section `evaluate` -> path, relative to the project."""
+    uses = enumerate(spec.attacks.use)
+    return {f"safety.attacks.use[{n}]": str(use.settings["path"]) for n, use in uses if "path" in use.settings}
 
 
 def check_safety(spec: SafetySpec) -> list[Problem]:
