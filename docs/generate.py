@@ -40,6 +40,8 @@ _SHELF_OF = {
     "paths": "reason.paths",
     "scorers": "evaluate.scorers",
     "metrics": "evaluate.metrics",
+    "attacks": "evaluate.safety.attacks.use",
+    "detectors": "evaluate.safety.detect.use",
 }
 
 

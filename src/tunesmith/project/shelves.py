@@ -23,5 +23,7 @@ SHELVES = (
     Shelf("retrievers", "tunesmith.reason.retrieve"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
+    Shelf("attacks", "tunesmith.evaluate.attacks"),
+    Shelf("detectors", "tunesmith.evaluate.detectors"),
     Shelf("recipes", "tunesmith.project.recipes"),
 )
