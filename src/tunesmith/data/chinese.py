@@ -18,8 +18,9 @@ HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 def han_share(text: str) -> float:
     """Share of Chinese characters among the letters of `text`; 0 where it has no letters."""
-    letters = sum(map(str.isalpha, text))
-    return len(HAN.findall(text)) / letters if letters else 0.0
+    if text.isascii() or not HAN.search(text):
+        return 0.0
+    return len(HAN.findall(text)) / sum(map(str.isalpha, text))
 
 
 def cut(text: str) -> list[str]:
