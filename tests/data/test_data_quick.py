@@ -11,7 +11,7 @@ import numpy as np
 from shared_data import rows_of
 
 from tunesmith.core.types import Example, Message
-from tunesmith.data.chinese import HAN, cut, tokenizer
+from tunesmith.data.chinese import HAN, classes, cut, persons, tokenizer
 from tunesmith.data.clean.unicode import Unicode, _once
 from tunesmith.data.filter.toxic import _lists, toxic_words
 from tunesmith.data.grams import GRAM, grams_of
@@ -55,6 +55,12 @@ def test_normalising_in_one_pass_says_the_same_for_every_character() -> None:
 def test_normalising_in_one_pass_says_the_same_for_noise_and_real_texts() -> None:
     for text in [*noise(4000, longest=30), *real_texts(each=50)]:
         assert normalised(text) == plainly_normalised(text)
+
+
+def test_the_dictionary_is_what_jieba_makes_of_it() -> None:
+    made = tokenizer()
+    assert (made.FREQ, made.total) == made.gen_pfdict(made.get_dict_file())
+    assert "诸葛亮" in persons() and classes()["高血压"] == "n"
 
 
 def test_chinese_is_cut_as_jieba_cuts_it() -> None:
