@@ -18,9 +18,9 @@ Kind = Literal["auto", "number", "quantity", "option", "yes_no", "label", "set",
 MOST_CHARACTERS = 1000
 """Longer than this nothing is a final answer; longer texts have no canonical form."""
 
-_YES = frozenset("yes true correct right yeah 是 是的 对 正确 有 会 能 可以".split())
-_NO = frozenset("no false incorrect wrong nope not 否 不是 不 不对 错 错误 没有 不会 不能 不可以".split())
-_UNSURE = frozenset("maybe perhaps unclear uncertain unknown 也许 不确定 可能".split())
+_YES = frozenset(["yes", "true", "correct", "right", "yeah", "是", "是的", "对", "正确", "有", "会", "能", "可以"])
+_NO = frozenset(["no", "false", "incorrect", "wrong", "nope", "not", "否", "不是", "不", "不对", "错", "错误", "没有", "不会", "不能", "不可以"])
+_UNSURE = frozenset(["maybe", "perhaps", "unclear", "uncertain", "unknown", "也许", "不确定", "可能"])
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed)\s*\{([^{}]*)\}|\*\*|__|`|\\[,;!]|\\left|\\right|\$\$")
 _LETTER = re.compile(r"(?:option|choice|answer|选项|选)?\s*[(（\[]?\s*([A-Za-z])\s*[)）\].:：、]?", re.IGNORECASE)
 _LETTER_THEN = re.compile(r"(?:option |choice )?[(（\[]?([A-Z])[)）\].:：、]\s*\S")
