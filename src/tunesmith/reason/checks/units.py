@@ -13,7 +13,27 @@ from tunesmith.reason.quantities import base_of, registry, unit_of
 from tunesmith.reason.tokens import Token, tokens_of
 
 _EVERYDAY = frozenset(
-    ["point", "points", "hand", "hands", "rod", "rods", "chain", "chains", "link", "links", "pole", "poles", "in", "at", "are", "a", "as", "mark", "marks"]
+    [
+        "point",
+        "points",
+        "hand",
+        "hands",
+        "rod",
+        "rods",
+        "chain",
+        "chains",
+        "link",
+        "links",
+        "pole",
+        "poles",
+        "in",
+        "at",
+        "are",
+        "a",
+        "as",
+        "mark",
+        "marks",
+    ]
 )
 """Words that pint takes for units and running text does not."""
 
