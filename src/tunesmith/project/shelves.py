@@ -18,6 +18,8 @@ SHELVES = (
     Shelf("weightings", "tunesmith.tune.weightings"),
     Shelf("trackers", "tunesmith.tune.trackers"),
     Shelf("paths", "tunesmith.reason.paths"),
+    Shelf("checks", "tunesmith.reason.checks"),
+    Shelf("fusions", "tunesmith.reason.fusions"),
     Shelf("retrievers", "tunesmith.reason.retrieve"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
