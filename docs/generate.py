@@ -38,6 +38,9 @@ _SHELF_OF = {
     "weightings": "tune.weighting",
     "trackers": "tune.track",
     "paths": "reason.paths",
+    "retrievers": "reason.paths.by",
+    "checks": "reason.check",
+    "fusions": "reason.fuse",
     "scorers": "evaluate.scorers",
     "metrics": "evaluate.metrics",
 }

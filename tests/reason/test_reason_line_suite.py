@@ -20,7 +20,7 @@ def test_a_plan_is_worked_out_step_by_step() -> None:
         {},
         (Step("a", "x - 2", "A"), Step("b", "a / 5", "B"), Step("c", "b * 3", "C")),
         ("",) * 5,
-        {},  # type: ignore[arg-type]
+        {},
     )
     assert worked(plan, {"x": 12}) == [("12 - 2 = 10", 10), ("10 / 5 = 2", 2), ("2 * 3 = 6", 6)]
     assert worked(plan, {"x": 11}) is None
@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_exercises_and_another_one_others() -> None
 
 def test_more_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three values of one fact make three exercises."""
-    plan = Plan("p", {"x": (10, 30, 10)}, (Step("a", "x - 2", "A"),), ("{x}",) * 5, {})  # type: ignore[arg-type]
+    plan = Plan("p", {"x": (10, 30, 10)}, (Step("a", "x - 2", "A"),), ("{x}",) * 5, {})
     monkeypatch.setattr("tunesmith.reason.suites.FAMILIES", {"tiny": (plan,)})
     assert len(suite("test", 3)) == 3
     with pytest.raises(ValueError, match="3 different exercises for 'test', not 4"):

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.events import Events
 from tunesmith.core.examples import read_examples
+from tunesmith.core.shelf import problems_of
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Base, Expert, Message, Profile
 from tunesmith.models.endpoint import Endpoint
@@ -38,6 +41,26 @@ class Asked:
     endpoint: Endpoint | None = None
     model: str = ""
     at_most_tokens: int = 131_072
+
+    @classmethod
+    def of(cls, *, endpoint: str | None = None, model: str = "", key: str = "", **how: Any) -> Asked:
+        """The same with the endpoint as an address, the model's name there and the variable of its key.
+
+        Raises:
+            UserError: a part of the endpoint is missing, or is no address.
+        """
+        if not endpoint:
+            if model or key:
+                message = "--model and --key are for a served model, and no --endpoint is named"
+                raise UserError(Problem("unused-setting", message, "add --endpoint URL", "--endpoint"))
+            return cls(**how)
+        if not model:
+            message = "--endpoint needs the model's name there"
+            raise UserError(Problem("missing-key", message, "add --model NAME", "--model"))
+        try:
+            return cls(endpoint=Endpoint(url=endpoint, key=key), model=model, **how)
+        except ValidationError as error:
+            raise UserError(problems_of(error, "--endpoint", list(Endpoint.model_fields))) from None
 
 
 def ask(project: Project, store: RunStore, events: Events, question: str, how: Asked) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def run(
 
         def job(with_library: Library | None = None) -> Job:
             at_work = line if with_library is None else Line.of(told, library=with_library)
-            return Job.of(at_work, model(), at_most_tokens=spec.at_most_tokens)
+            return Job.of(at_work, model(), at_most_tokens=min(spec.at_most_tokens, base.context // 2))
 
         library = _library(line, snapshot, job, context)
         if line.fusion is not None and spec.learn_rows:
