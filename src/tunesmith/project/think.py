@@ -115,7 +115,7 @@ def learn(
 def _at_work(project: Project, store: RunStore, events: Events, how: Asked) -> Iterator[Job]:
     """The line with its model, which is freed at the end."""
     from tunesmith.models.endpoint import EndpointAnswerer
-    from tunesmith.reason.answerer import line_of, open_answerer
+    from tunesmith.reason.answerer import ExpertAnswerer, line_of, open_answerer
 
     thing: Any = last_made(project, store, "model" if how.base else "reason")
     expert = thing if isinstance(thing, Expert) else _as_expert(project, store, thing)
@@ -128,7 +128,7 @@ def _at_work(project: Project, store: RunStore, events: Events, how: Asked) -> I
         return
     events.tell("note", "ask", f"opening {'the base model' if how.base else 'the expert'} {thing.id}")
     with open_answerer(expert) as answerer:
-        yield Job.of(line, answerer, at_most_tokens=limit)
+        yield Job.of(line, answerer.model if isinstance(answerer, ExpertAnswerer) else answerer, at_most_tokens=limit)
 
 
 def _as_expert(project: Project, store: RunStore, base: Base) -> Expert:
@@ -136,7 +136,8 @@ def _as_expert(project: Project, store: RunStore, base: Base) -> Expert:
     from tunesmith.reason.stage import recipe
 
     profile: Any = last_made(project, store, "profile")
-    told = recipe(project.spec.reason, Profile.model_validate(profile.model_dump()), seed=project.spec.seed)
+    profile = Profile.model_validate(profile.model_dump())
+    told = recipe(project.spec.reason, profile, root=project.root, seed=project.spec.seed)
     return Expert(id=base.id, checkpoint=None, base_path=base.path, reasoning=told)
 
 
