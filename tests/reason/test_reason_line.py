@@ -35,7 +35,8 @@ def voting(draws: int = 4, **line: object) -> Line:
 def test_chains_are_checked_and_fused_and_the_answer_says_how() -> None:
     """Votes 4, 7, none, 4: the answer is 4 with 2 of 3 votes, in the words of the first chain; 4 x 5 tokens."""
     (answer,) = Job.of(voting(), Drawer(says), at_most_tokens=9).answer([ASK])
-    assert (answer.text, answer.confidence) == (SAID[0], pytest.approx(2 / 3))
+    assert answer.text == SAID[0]
+    assert answer.confidence == pytest.approx(2 / 3)
     assert answer.usage.answer_tokens == 20
     assert len(answer.paths) == 4
     chains = answer.evidence["chains"]
@@ -190,3 +191,15 @@ def test_an_answerer_that_cannot_draw_is_not_asked_to_vote_with_itself() -> None
 def test_unknown_ways_of_asking_are_refused_where_they_stand() -> None:
     with pytest.raises(UserError, match=r"ask\[1\]"):
         SelfConsistency(ask=(Use(use="direct"), Use(use="few_shott")))
+
+
+def test_a_check_that_asks_a_model_is_given_the_lines_own() -> None:
+    """The judge says no to every step; it is asked at temperature 0 and never through the line itself."""
+
+    def judged(conversation: Conversation, number: int) -> str:
+        return "no" if "Is the next step right" in conversation[-1].content else "2 + 2 = 5.\nThe answer is 5."
+
+    line = Line.of({"paths": "direct", "check": ["judge"]})
+    (chains,) = Job.of(line, Drawer(judged), at_most_tokens=9).chains([ASK])
+    assert {finding.verdict for finding in chains[0].findings} == {"against"}
+    assert Line.of({"paths": "direct", "check": ["judge"]}).chain(ASK, chains[0].answer, "direct").findings == ()

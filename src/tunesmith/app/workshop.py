@@ -122,6 +122,18 @@ class Workshop:
         with self._written(project.home) as store:
             return show(project, store)
 
+    def compare(self, first: str, second: str, *, project: Path = Path()) -> dict[str, Any]:
+        """What differs between two reports, second minus first, row by row with the paired test.
+
+        Args:
+            first: a project (its last report), the folder of a report, or the id of a run of the stage evaluate.
+            second: the same.
+            project: the project in whose runs ids are looked for.
+        """
+        from tunesmith.project.comparing import compare_reports
+
+        return compare_reports(first, second, project=project)
+
     def runs(self, path: Path) -> list[dict[str, Any]]:
         """Every run of the whole line, newest first."""
         from tunesmith.project.file import load
@@ -193,46 +205,39 @@ class Workshop:
         ):
             yield answerer
 
-    def ask(
-        self, path: Path, question: str, *, base: bool = False, draws: int | None = None, **served: str | None
-    ) -> dict[str, Any]:
+    def ask(self, path: Path, question: str, **how: Any) -> dict[str, Any]:
         """One question to the last expert: answer, chains, findings, votes and posterior.
 
         Args:
             path: the project.
             question: what to ask; the project's system turn stands before it.
-            base: ask the base model, by the project's way of reasoning.
-            draws: chains to draw; None: as the project has it.
-            served: `endpoint` (address), `model` (its name there) and `key` (environment variable) of a served model.
+            how: `base` (the base model, by the project's way of reasoning), `draws` (chains; None: as the project has
+                it), `at_most_tokens` (of a chain); `endpoint` (address), `model` (its name there) and `key`
+                (environment variable) of a served model.
         """
         from tunesmith.project.file import load
         from tunesmith.project.think import Asked, ask
 
         project = load(path)
         with self._written(project.home) as store:
-            how = Asked(base=base, draws=draws, **_served(**served))
-            return ask(project, store, self.events, question, how)
+            return ask(project, store, self.events, question, Asked.of(**how))
 
-    def learn(
-        self, path: Path, to: Path | None = None, *, rows: int | None = None, draws: int = 4, **asked: Any
-    ) -> dict[str, Any]:
+    def learn(self, path: Path, to: Path | None = None, *, rows: int | None = None, **how: Any) -> dict[str, Any]:
         """Let the last expert solve its training questions, and write the chains that pass as training rows.
 
         Args:
             path: the project.
             to: file to write, inside the project; None: `data/learnt.jsonl`.
             rows: most questions; None: all.
-            draws: chains to draw of each question.
-            asked: `base`, `endpoint`, `model`, `key`: as in `ask`.
+            how: as in `ask`.
         """
         from tunesmith.project.file import load
         from tunesmith.project.think import Asked, learn
 
         project = load(path)
         with self._written(project.home) as store:
-            how = Asked(base=asked.pop("base", False), draws=draws, **_served(**asked))
             file = to or project.root / "data" / "learnt.jsonl"
-            return learn(project, store, self.events, file, how, at_most_rows=rows)
+            return learn(project, store, self.events, file, Asked.of(**how), at_most_rows=rows)
 
     def labelling(self, path: Path, *, name: str) -> Any:
         """The labelling queues of a project for the person `name`: see `tunesmith.app.labelling.Labelling`."""
@@ -277,29 +282,3 @@ class Workshop:
         from tunesmith.records.store import RunStore
 
         return RunStore(home, url=os.environ.get("TUNESMITH_RECORDS_URL"))
-
-
-def _served(endpoint: str | None = None, model: str | None = None, key: str | None = None) -> dict[str, Any]:
-    """An address, a name and the name of a key as what `Asked` takes.
-
-    Raises:
-        UserError: a part is missing, or is no address.
-    """
-    from pydantic import ValidationError
-
-    from tunesmith.core.shelf import problems_of
-    from tunesmith.models.endpoint import Endpoint
-
-    if not endpoint:
-        if model or key:
-            message = "--model and --key are for a served model, and no --endpoint is named"
-            raise UserError(Problem("unused-setting", message, "add --endpoint URL", "--endpoint"))
-        return {}
-    if not model:
-        raise UserError(
-            Problem("missing-key", "--endpoint needs the model's name there", "add --model NAME", "--model")
-        )
-    try:
-        return {"endpoint": Endpoint(url=endpoint, key=key or ""), "model": model}
-    except ValidationError as error:
-        raise UserError(problems_of(error, "--endpoint", list(Endpoint.model_fields))) from None

@@ -205,9 +205,9 @@ def _answer(
     model: Any, prompts: Sequence[Sequence[int]], lines: list[_Line], how: Generation, prefix: SharedPrefix | None
 ) -> None:
     """Make one batch of answers: all prompts in one call, then a token a row and call until all have ended."""
-    from transformers import DynamicCache
+    from tunesmith.models.cache import roomy_cache
 
-    cache = DynamicCache(config=model.config.get_text_config())
+    cache = roomy_cache(model.config.get_text_config())
     distinct = list(dict.fromkeys(map(tuple, prompts)))
     ids, real = pad_left(distinct, model.device)
     positions = positions_of(real, prefix.length if prefix else 0)

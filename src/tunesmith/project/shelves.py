@@ -21,7 +21,11 @@ SHELVES = (
     Shelf("checks", "tunesmith.reason.checks"),
     Shelf("fusions", "tunesmith.reason.fusions"),
     Shelf("retrievers", "tunesmith.reason.retrieve"),
+    Shelf("checks", "tunesmith.reason.checks"),
+    Shelf("fusions", "tunesmith.reason.fusions"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
+    Shelf("attacks", "tunesmith.evaluate.attacks"),
+    Shelf("detectors", "tunesmith.evaluate.detectors"),
     Shelf("recipes", "tunesmith.project.recipes"),
 )

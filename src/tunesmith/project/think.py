@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.events import Events
 from tunesmith.core.examples import read_examples
+from tunesmith.core.shelf import problems_of
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Base, Expert, Message, Profile
 from tunesmith.models.endpoint import Endpoint
@@ -38,6 +41,26 @@ class Asked:
     endpoint: Endpoint | None = None
     model: str = ""
     at_most_tokens: int = 131_072
+
+    @classmethod
+    def of(cls, *, endpoint: str | None = None, model: str = "", key: str = "", **how: Any) -> Asked:
+        """The same with the endpoint as an address, the model's name there and the variable of its key.
+
+        Raises:
+            UserError: a part of the endpoint is missing, or is no address.
+        """
+        if not endpoint:
+            if model or key:
+                message = "--model and --key are for a served model, and no --endpoint is named"
+                raise UserError(Problem("unused-setting", message, "add --endpoint URL", "--endpoint"))
+            return cls(**how)
+        if not model:
+            message = "--endpoint needs the model's name there"
+            raise UserError(Problem("missing-key", message, "add --model NAME", "--model"))
+        try:
+            return cls(endpoint=Endpoint(url=endpoint, key=key), model=model, **how)
+        except ValidationError as error:
+            raise UserError(problems_of(error, "--endpoint", list(Endpoint.model_fields))) from None
 
 
 def ask(project: Project, store: RunStore, events: Events, question: str, how: Asked) -> dict[str, Any]:
@@ -92,7 +115,7 @@ def learn(
 def _at_work(project: Project, store: RunStore, events: Events, how: Asked) -> Iterator[Job]:
     """The line with its model, which is freed at the end."""
     from tunesmith.models.endpoint import EndpointAnswerer
-    from tunesmith.reason.answerer import line_of, open_answerer
+    from tunesmith.reason.answerer import ExpertAnswerer, line_of, open_answerer
 
     thing: Any = last_made(project, store, "model" if how.base else "reason")
     expert = thing if isinstance(thing, Expert) else _as_expert(project, store, thing)
@@ -105,7 +128,7 @@ def _at_work(project: Project, store: RunStore, events: Events, how: Asked) -> I
         return
     events.tell("note", "ask", f"opening {'the base model' if how.base else 'the expert'} {thing.id}")
     with open_answerer(expert) as answerer:
-        yield Job.of(line, answerer, at_most_tokens=limit)
+        yield Job.of(line, answerer.model if isinstance(answerer, ExpertAnswerer) else answerer, at_most_tokens=limit)
 
 
 def _as_expert(project: Project, store: RunStore, base: Base) -> Expert:
@@ -113,7 +136,8 @@ def _as_expert(project: Project, store: RunStore, base: Base) -> Expert:
     from tunesmith.reason.stage import recipe
 
     profile: Any = last_made(project, store, "profile")
-    told = recipe(project.spec.reason, Profile.model_validate(profile.model_dump()), seed=project.spec.seed)
+    profile = Profile.model_validate(profile.model_dump())
+    told = recipe(project.spec.reason, profile, root=project.root, seed=project.spec.seed)
     return Expert(id=base.id, checkpoint=None, base_path=base.path, reasoning=told)
 
 

@@ -21,7 +21,7 @@ class ExpertAnswerer:
     """A model that answers by an expert's way of reasoning.
 
     Args:
-        model: the expert's model.
+        model: the expert's model, which answers without reasoning of ours.
         line: its way of reasoning.
         at_most_tokens: the expert's own limit for one chain; a caller's lower limit counts.
     """
@@ -29,7 +29,7 @@ class ExpertAnswerer:
     def __init__(self, model: LikelihoodAnswerer, line: Line, *, at_most_tokens: int) -> None:
         self.name = model.name
         self.line = line
-        self._model = model
+        self.model = model
         self._at_most_tokens = at_most_tokens
 
     def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
@@ -51,14 +51,14 @@ class ExpertAnswerer:
         self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
     ) -> list[list[Likelihood]]:
         """The model's own likelihood: no path of reasoning comes before the option."""
-        return self._model.likelihood(conversations, options)
+        return self.model.likelihood(conversations, options)
 
     def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:
         """The model's own likelihood of plain texts."""
-        return self._model.text_likelihood(texts)
+        return self.model.text_likelihood(texts)
 
     def _job(self, at_most_tokens: int) -> Job:
-        return Job.of(self.line, self._model, at_most_tokens=min(at_most_tokens, self._at_most_tokens))
+        return Job.of(self.line, self.model, at_most_tokens=min(at_most_tokens, self._at_most_tokens))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Where a chain comes to its answer: `#### 42`, `\\boxed{42}`, `The answer is 42`, the last number; and loops.
+r"""Where a chain comes to its answer: `#### 42`, `\boxed{42}`, `The answer is 42`, the last number; and loops.
 
 A chain that comes to none has no say, and says why: `no-answer`, `loop`. Searching takes linear time.
 """
@@ -128,7 +128,7 @@ def _marked(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _boxes(text: str) -> Iterator[str]:
-    """What stands in `\\boxed{...}`, braces inside counted."""
+    r"""What stands in `\boxed{...}`, braces inside counted."""
     for start in re.finditer(r"\\f?boxed\s{0,3}\{", text):
         depth, place = 1, start.end()
         limit = min(len(text), place + _LONGEST_ANSWER)

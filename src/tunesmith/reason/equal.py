@@ -18,9 +18,28 @@ Kind = Literal["auto", "number", "quantity", "option", "yes_no", "label", "set",
 MOST_CHARACTERS = 1000
 """Longer than this nothing is a final answer; longer texts have no canonical form."""
 
-_YES = frozenset("yes true correct right yeah 是 是的 对 正确 有 会 能 可以".split())
-_NO = frozenset("no false incorrect wrong nope not 否 不是 不 不对 错 错误 没有 不会 不能 不可以".split())
-_UNSURE = frozenset("maybe perhaps unclear uncertain unknown 也许 不确定 可能".split())
+_YES = frozenset(["yes", "true", "correct", "right", "yeah", "是", "是的", "对", "正确", "有", "会", "能", "可以"])
+_NO = frozenset(
+    [
+        "no",
+        "false",
+        "incorrect",
+        "wrong",
+        "nope",
+        "not",
+        "否",
+        "不是",
+        "不",
+        "不对",
+        "错",
+        "错误",
+        "没有",
+        "不会",
+        "不能",
+        "不可以",
+    ]
+)
+_UNSURE = frozenset(["maybe", "perhaps", "unclear", "uncertain", "unknown", "也许", "不确定", "可能"])
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed)\s*\{([^{}]*)\}|\*\*|__|`|\\[,;!]|\\left|\\right|\$\$")
 _LETTER = re.compile(r"(?:option|choice|answer|选项|选)?\s*[(（\[]?\s*([A-Za-z])\s*[)）\].:：、]?", re.IGNORECASE)
 _LETTER_THEN = re.compile(r"(?:option |choice )?[(（\[]?([A-Z])[)）\].:：、]\s*\S")
@@ -33,7 +52,8 @@ class Equal:
     """When two answers count as the same.
 
     Args:
-        kind: what answers are. `number`: currency, per cent sign and unit words do not count (`$1,250.00` is `1250 dollars`).
+        kind: what answers are. `number`: currency, per cent sign and unit words do not count (`$1,250.00`
+            is `1250 dollars`).
             `quantity`: units are converted (`5 km` is `5000 m`; needs pint). `option`: a letter or an option's own
             words. `yes_no`: also maybe. `label`: one of `choices`. `set`, `list`: parts, without and with order.
             `expression`: mathematics in LaTeX (needs math-verify). `text`: case, width, punctuation and articles do
@@ -179,7 +199,7 @@ def as_yes_no(text: str) -> str | None:
 
 def as_parts(text: str, *, ordered: bool) -> str | None:
     """The parts of a list as a JSON array, each in its own canonical form; without order sorted, each part once."""
-    inner = text.strip().removeprefix("\\{").removesuffix("\\}").strip("[](){}{}（）【】")
+    inner = text.strip().removeprefix("\\{").removesuffix("\\}").strip("[](){}（）【】")
     parts = [part for part in (one.strip() for one in _BETWEEN.split(inner)) if part]
     forms = [Equal().canonical(part.strip("\"'")) for part in parts]
     kept = [form for form in forms if form is not None]
@@ -194,7 +214,7 @@ _LONG_POWER = re.compile(r"(?:\^|\*\*)\s*[({]?\s*-?\d{3,}|\d{16,}")
 
 
 def as_expression(text: str) -> str | None:
-    """Mathematics in LaTeX or plain, simplified by SymPy: `\\frac{2}{4}` -> `1/2`, `(x+1)^2` -> `x**2 + 2*x + 1`.
+    r"""Mathematics in LaTeX or plain, simplified by SymPy: `\frac{2}{4}` -> `1/2`, `(x+1)^2` -> `x**2 + 2*x + 1`.
 
     Refused, so that no answer takes long: more than 200 characters, factorials, more than two powers, exponents of
     three digits.

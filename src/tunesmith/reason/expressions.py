@@ -16,11 +16,55 @@ from tunesmith.reason.tokens import Token
 
 _SPOKEN = {"x": "*", "X": "*", "times": "*", "plus": "+", "minus": "-", "of": "of"}
 _SPOKEN |= {"\\times": "*", "\\cdot": "*", "\\div": "/"}
-_ENDING = frozenset("and so because since which then but or if when that is are was were equals".split())
-_ABOUT = frozenset("about approximately around roughly only exactly just".split())
-_SHARES = frozenset("half third thirds quarter quarters fourth fourths fifth fifths tenth tenths".split())
+_ENDING = frozenset(
+    [
+        "and",
+        "so",
+        "because",
+        "since",
+        "which",
+        "then",
+        "but",
+        "or",
+        "if",
+        "when",
+        "that",
+        "is",
+        "are",
+        "was",
+        "were",
+        "equals",
+    ]
+)
+_ABOUT = frozenset(["about", "approximately", "around", "roughly", "only", "exactly", "just"])
+_SHARES = frozenset(
+    ["half", "third", "thirds", "quarter", "quarters", "fourth", "fourths", "fifth", "fifths", "tenth", "tenths"]
+)
 _MEASURES = frozenset(
-    "h hr hour min minute sec second day week month year foot feet ft inch yard pound lb ounce oz dollar cent".split()
+    [
+        "h",
+        "hr",
+        "hour",
+        "min",
+        "minute",
+        "sec",
+        "second",
+        "day",
+        "week",
+        "month",
+        "year",
+        "foot",
+        "feet",
+        "ft",
+        "inch",
+        "yard",
+        "pound",
+        "lb",
+        "ounce",
+        "oz",
+        "dollar",
+        "cent",
+    ]
 )
 _ORDINALS = frozenset(["st", "nd", "rd", "th"])
 _UNIT_LETTERS, _TOUCHING_UNITS = frozenset("aghlmsAJKLNVW"), frozenset("gL")
@@ -253,9 +297,12 @@ class _Parser:
             )
             if per or raised:
                 self.at += 2
-            elif token.kind != "word" or token.text.lower() in _ENDING or token.text.lower() == "percent":
-                return
-            elif token.text in _SPOKEN and self.begins_operand(1):
+            elif (
+                token.kind != "word"
+                or token.text.lower() in _ENDING
+                or token.text.lower() == "percent"
+                or (token.text in _SPOKEN and self.begins_operand(1))
+            ):
                 return
             elif self.is_variable(token) or (token.text == "of" and self.tokens[self.at - 2].text == "/"):
                 raise _Unread  # `1/4 of the tank` is a share of something that has no number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.errors import Problem, UserError
@@ -11,7 +11,7 @@ from tunesmith.core.protocols import Answerer, Conversation, Sampler
 from tunesmith.core.types import Answer, Sampling, Usage
 from tunesmith.reason.chains import Chain, Fused
 from tunesmith.reason.library import Library
-from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS, Check, Fusion, Paths
+from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS, Asks, Check, Fusion, Paths
 
 if TYPE_CHECKING:
     from tunesmith.reason.equal import Equal, Kind
@@ -150,8 +150,10 @@ class Job:
 
     @classmethod
     def of(cls, line: Line, model: Answerer, *, at_most_tokens: int) -> Job:
-        """The line with a model; one that cannot draw is asked once a question."""
-        return cls(line, model if isinstance(model, Sampler) else Once(model), at_most_tokens)
+        """The line with a model, which checks that ask one are given too; one that cannot draw is asked once."""
+        checks = tuple(check.asking(model) if isinstance(check, Asks) else check for check in line.checks)
+        sampler = model if isinstance(model, Sampler) else Once(model)
+        return cls(replace(line, checks=checks), sampler, at_most_tokens)
 
     def chains(self, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """The chains of each question, checked, in the order they were drawn."""

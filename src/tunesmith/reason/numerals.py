@@ -1,4 +1,4 @@
-"""Numbers as people write them, as exact fractions: `1,234.50`, `12 000`, `3/4`, `2 1/2`, `25k`, `１２`, `\\frac{1}{2}`.
+r"""Numbers as people write them, as exact fractions: `1,234.50`, `12 000`, `3/4`, `2 1/2`, `25k`, `\frac{1}{2}`.
 
 Whatever is too long to be a number that somebody means (more than 30 digits, an exponent beyond 30) is no number, so no
 text makes reading slow or memory swell.

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.examples import read_examples
-from tunesmith.core.files import write_json
+from tunesmith.core.files import resolve_under, write_json
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Example, Expert, Profile, Snapshot
 from tunesmith.reason.held_out import HeldOut
@@ -48,8 +48,8 @@ def check(spec: ReasonSpec, root: Path) -> list[Problem]:
     return []
 
 
-def recipe(spec: ReasonSpec, profile: Profile, *, seed: int) -> dict[str, Any]:
-    """How an expert reasons as JSON values, every default written out; see `Line.of`.
+def recipe(spec: ReasonSpec, profile: Profile, *, root: Path, seed: int) -> dict[str, Any]:
+    """How an expert reasons as JSON values, every default written out, paths of checks absolute; see `Line.of`.
 
     Raises:
         UserError: a component is unknown or its settings are wrong.
@@ -58,7 +58,9 @@ def recipe(spec: ReasonSpec, profile: Profile, *, seed: int) -> dict[str, Any]:
     return {
         "paths": _plain(paths),
         "sampling": {**spec.sampling.model_dump(), "seed": seed},
-        "check": [_plain(CHECKS.settings(use, where=f"reason.check[{n}]")) for n, use in enumerate(spec.check)],
+        "check": [
+            _placed(_plain(CHECKS.settings(use, where=f"reason.check[{n}]")), root) for n, use in enumerate(spec.check)
+        ],
         "fuse": _plain(FUSIONS.settings(spec.fuse, where="reason.fuse")) if spec.fuse else None,
         "conclude": spec.conclude,
         "options": list(profile.labels),
@@ -86,7 +88,7 @@ def run(
     Raises:
         UserError: a component is unknown or its settings are wrong.
     """
-    told = recipe(spec, profile, seed=context.seed)
+    told = recipe(spec, profile, root=context.root, seed=context.seed)
     line = Line.of(told)
     whole = checkpoint.file(MODEL).is_dir()
     expert = Expert(
@@ -102,7 +104,7 @@ def run(
 
         def job(with_library: Library | None = None) -> Job:
             at_work = line if with_library is None else Line.of(told, library=with_library)
-            return Job.of(at_work, model(), at_most_tokens=spec.at_most_tokens)
+            return Job.of(at_work, model(), at_most_tokens=min(spec.at_most_tokens, base.context // 2))
 
         library = _library(line, snapshot, job, context)
         if line.fusion is not None and spec.learn_rows:
@@ -151,6 +153,11 @@ def _drawn(job: Job, known: Sequence[tuple[Example, str]], context: Context) -> 
             "progress", NAME, "chains of validation rows", done=len(questions), total=len(known), unit="rows"
         )
     return questions
+
+
+def _placed(settings: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Settings with a file that they name made absolute; it must lie inside the project."""
+    return {**settings, "path": str(resolve_under(root, settings["path"]))} if "path" in settings else settings
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def tokens_of(text: str) -> Iterator[Token]:
 
 
 def _is_part(text: str, start: int, end: int) -> bool:
-    """Whether what looks like a number is part of a short name (`A1`), a time, a version, a list, or an endless decimal."""
+    """Whether what looks like a number is part of a name (`A1`), a time, a version, a list, an endless decimal."""
     before, after = text[max(0, start - 3) : start], text[end : end + 2]
     named = before[-1:] == "_" or (before[-1:].isalpha() and before.isascii() and not before.isalpha())
     timed = before[-1:] == ":" and before[-2:-1].isdigit()
