@@ -11,10 +11,9 @@ from tunesmith.core.examples import iterate_examples
 from tunesmith.core.files import atomic_folder, write_json, write_text
 from tunesmith.core.types import Checkpoint, Example, GateVerdict
 from tunesmith.project.file import Project
+from tunesmith.project.forms import Form
 from tunesmith.project.show import last_made
 from tunesmith.records.store import RunStore
-
-Form = Literal["safetensors", "gguf-q8_0", "gguf-f16"]
 
 GGUF = "model.gguf"
 PARITY = "parity.json"
@@ -44,7 +43,7 @@ def export(project: Project, store: RunStore, to: Path, *, form: Form = "safeten
             _write_gguf(folder, project.spec.name, "q8_0" if form == "gguf-q8_0" else "f16")
         gate = _judge(project, checkpoint, folder, _some_rows(project, store))
         write_json(folder / PARITY, gate.model_dump(mode="json"))
-        if gate.verdict == "failed" and gate.stops:
+        if gate.stops:
             raise GateStopped([gate])
         write_text(folder / "README.md", _card(project, store, checkpoint, gate))
     return to
