@@ -15,6 +15,7 @@ from tunesmith.evaluate.asking import Asked
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.power import rows_for, smallest_seen
 from tunesmith.evaluate.retention import General
+from tunesmith.evaluate.safety_spec import SAFETY
 from tunesmith.evaluate.slices import Found
 from tunesmith.evaluate.spec import (
     FAIRNESS,
@@ -45,7 +46,7 @@ def quality_gate(
 
     Others are the reasons that rest on more than measures: adapter in force, slices, seeds.
     """
-    elsewhere = {*GENERAL, *FAIRNESS}
+    elsewhere = {*GENERAL, *FAIRNESS, *SAFETY}
     reasons = [target_reason(t, measures) for t in profile.targets if t.measure not in elsewhere]
     named = {target.measure for target in profile.targets}
     if profile.latency_p95_ms is not None and "latency_p95_ms" not in named:

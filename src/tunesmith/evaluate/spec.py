@@ -11,6 +11,7 @@ from pydantic import Field
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Section, Use
+from tunesmith.evaluate.safety_spec import SAFETY, SafetySpec, check_safety, safety_files, safety_measure_names
 
 Task = Literal["classification", "generation"]
 
@@ -100,6 +101,7 @@ MEASURES: dict[str, MeasureInfo] = {
     "brier": MeasureInfo(0, 1, "share", False, "mean squared distance between stated confidence and being right"),
     "tokens_per_answer": MeasureInfo(0, None, "tokens", False, "tokens that an answer takes, reasoning included"),
     "cost_per_answer": MeasureInfo(0, None, "cost", False, "cost of an answer, in the currency of the given prices"),
+    **{name: MeasureInfo(*info) for name, info in SAFETY.items()},
     "latency_p95_ms": MeasureInfo(0, None, "ms", False, "time that 95 of 100 single requests stay under, this machine"),
     "tokens_per_second": MeasureInfo(0, None, "tokens/s", True, "answer tokens per second in batches, this machine"),
 }
@@ -127,6 +129,7 @@ JUDGE = ("judge_wins", "judge_consistency", "judge_agreement")
 UNSLICED = frozenset(
     {
         *FAIRNESS,
+        *SAFETY,
         "benchmark",
         *JUDGE,
         "retention",
@@ -253,6 +256,7 @@ class EvaluateSpec(Section):
     fairness: FairnessSpec = Field(
         default_factory=FairnessSpec, description="How the groups of the protected attributes are compared."
     )
+    safety: SafetySpec = Field(default_factory=SafetySpec, description="Attacks, other domains, memorised rows.")
     judge: JudgeSpec = Field(default_factory=JudgeSpec, description="A model as judge of free text.")
     benchmarks: BenchmarksSpec = Field(
         default_factory=BenchmarksSpec, description="Public benchmarks that show what else has changed."
@@ -304,6 +308,7 @@ def measures(
         (spec.fairness.bbq, FAIRNESS[8:]),
         (spec.judge.model, JUDGE),
         (spec.benchmarks.tasks, ["benchmark"]),
+        (True, safety_measure_names(spec.safety)),
         (spec.latency_rows, ["latency_p95_ms"]),
     ]
     names += [name for wanted, group in more if wanted for name in group]
@@ -319,6 +324,7 @@ def named_files(spec: EvaluateSpec) -> dict[str, str]:
     tasks = enumerate(spec.benchmarks.tasks)
     named |= {f"benchmarks.tasks[{n}]": name for n, name in tasks if name.endswith((".yaml", ".yml"))}
     alone = {"fairness.swaps": spec.fairness.swaps, "judge.human": spec.judge.human}
+    named |= safety_files(spec.safety)
     return named | {place: path for place, path in alone.items() if path}
 
 
@@ -339,6 +345,7 @@ def check(spec: EvaluateSpec, root: Path) -> list[Problem]:
             problems += METRICS.problems(use, where=f"evaluate.metrics[{index}]")
     for index, use in enumerate(spec.scorers):
         problems += SCORERS.problems(use, where=f"evaluate.scorers[{index}]")
+    problems += check_safety(spec.safety)
     for place, path in named_files(spec).items():
         problems += _file_problems(f"evaluate.{place}", path, root)
     return problems

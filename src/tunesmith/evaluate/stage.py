@@ -44,6 +44,7 @@ from tunesmith.evaluate.report.content import Story, content
 from tunesmith.evaluate.report.page import write_report
 from tunesmith.evaluate.retention import General, ask_general, general_measures
 from tunesmith.evaluate.rows import Row, read_lines
+from tunesmith.evaluate.safety import Inputs, ask_safety, safety_reasons
 from tunesmith.evaluate.scoring import build_scorers, score_rows
 from tunesmith.evaluate.seeds import seed_reports, seeds_reason
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec, check, outside
@@ -61,6 +62,7 @@ class More:
 
     fairness: FairnessAsked
     benchmarks: list[dict[str, Any]]
+    safety: tuple[list[Measure], list[str]]
 
 
 def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signature
@@ -82,9 +84,10 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     examples, left_out = held_out(snapshot, spec, seed=context.seed)
     others = seed_reports(spec.other_seeds, context.root)
     theirs = _kept(baseline)
-    asked, general, more = _ask_expert(expert, examples, spec=spec, profile=profile, context=context)
+    how = Inputs(spec, profile, snapshot, context, build_scorers(spec, profile), NAME)
+    asked, general, more = _ask_expert(expert, examples, how)
     ours = (asked, general)
-    sides = _scored(examples, asked, theirs[0], profile=profile, scorers=build_scorers(spec, profile))
+    sides = _scored(examples, asked, theirs[0], profile=profile, scorers=dict(how.scorers))
     found, notes = _measures(spec, profile, sides, (general, theirs[1]), context.seed)
     findings = all_findings(sides, more.fairness, asked, spec=spec, profile=profile, seed=context.seed)
     if spec.judge.model:
@@ -92,7 +95,7 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     found += benchmark_measures(
         more.benchmarks, read_lines(baseline.file("benchmarks.jsonl")), _sampling(spec, context.seed)
     )
-    measures = tuple(with_adjusted(without_doubles([*found, *findings.measures])))
+    measures = tuple(with_adjusted(without_doubles([*found, *findings.measures, *more.safety[0]])))
     main = main_measure(spec, profile)
     reasons = [in_force_reason(expert, ours, theirs), slices_reason(findings.slices, findings.declared)]
     if others:
@@ -100,7 +103,7 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
         reasons.append(seeds_reason(find(measures, main, model="difference"), checkpoint.seed, others, higher=higher))
     gates = (
         quality_gate(profile, measures, main=main, spec=spec, others=reasons),
-        safety_gate(profile, measures),
+        safety_gate(profile, measures, safety_reasons(profile, measures)),
     )
     notes = [
         *_limits(checkpoint, examples, left_out, other_seeds=len(others)),
@@ -108,6 +111,7 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
         *theirs[0].notes,
         *notes,
         *findings.notes,
+        *more.safety[1],
         *_reading(sides),
     ]
     report = Report(
@@ -127,15 +131,17 @@ def _kept(baseline: Baseline) -> tuple[Asked, General]:
     return Asked.read(baseline.file("answers.jsonl")), General.of(read_lines(baseline.file("general.jsonl")))
 
 
-def _ask_expert(
-    expert: Expert, examples: list[Example], *, spec: EvaluateSpec, profile: Profile, context: Context
-) -> tuple[Asked, General, More]:
-    events = context.events
+def _ask_expert(expert: Expert, examples: list[Example], how: Inputs) -> tuple[Asked, General, More]:
+    spec, profile, context, events = how.spec, how.profile, how.context, how.context.events
     with context.open(expert) as answerer:
         asked = ask(answerer, examples, spec=spec, profile=profile, events=events, stage=NAME, seed=context.seed)
         general = ask_general(answerer, spec.retention, languages=profile.languages, events=events, stage=NAME)
-        how = Question(spec, profile, events, NAME, context.seed, context.root)
-        more = More(ask_fairness(answerer, examples, how), run_benchmarks(answerer, spec.benchmarks, context.root))
+        question = Question(spec, profile, events, NAME, context.seed, context.root)
+        more = More(
+            ask_fairness(answerer, examples, question),
+            run_benchmarks(answerer, spec.benchmarks, context.root),
+            ask_safety(answerer, examples, asked, how),
+        )
     return asked, general, more
 
 
