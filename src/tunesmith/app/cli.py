@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from tunesmith import __version__
-from tunesmith.app import pages, snapshots
+from tunesmith.app import pages, snapshots, think_cli
 from tunesmith.app.comparison import comparison
 from tunesmith.app.doing import HERE, Json, ProjectPath
 from tunesmith.app.doing import do as _do
@@ -198,6 +198,10 @@ def chat(
         raise UserError(Problem("no-question", "--json answers one question, and --say gives none", hint, "--json"))
     with listening() as sink:
         converse(Workshop(Events(sink)), project, base=base, at_most_tokens=at_most_tokens)
+
+
+app.command()(think_cli.ask)
+app.command()(think_cli.learn)
 
 
 @app.command()
