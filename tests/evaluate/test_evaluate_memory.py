@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from fakes import tiny_model_folder
+from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Example, Likelihood, Message, example_id
 from tunesmith.evaluate.memory.canaries import (
@@ -170,6 +171,24 @@ def test_an_overfitted_model_tells_its_members(
     }
     assert told[0].low is not None and told[0].low > 0.5
     assert membership_measures({}, {})[0].value is None
+
+
+def test_rows_that_are_too_long_are_unscored() -> None:
+    """One of three members is longer than the context; the other two are still scored."""
+
+    class Short(Clean):
+        def likelihood(
+            self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
+        ) -> list[list[Likelihood]]:
+            if any(len(c[-1].content) > 60 for c in conversations):
+                raise UserError(Problem("text-too-long", "too long"))
+            return super().likelihood(conversations, options)
+
+    rows = [told("a b c"), told("d e f", "a very long question " * 5), told("g h i")]
+    scores = membership_scores(Short(), rows)
+    assert np.isfinite(scores["loss"]).tolist() == [True, False, True]
+    measure = membership_measures(scores, membership_scores(Short(), [told("x y z"), told("u v w")]))[0]
+    assert (measure.n, measure.unscored) == (4, 1)
 
 
 def test_min_k_by_hand() -> None:

@@ -2,7 +2,7 @@
 
 Three attackers, each one number a row, higher for members: `loss`, the answer's mean log-probability; `ratio`, the same
 less the base's, which takes away what is likely as such (Carlini et al. 2022, without shadow models); `min_k`, the mean
-over the fifth of the tokens that are least likely (Shi et al. 2024) where tokens are told. Judged by the area under
+over the fifth of the tokens that are least likely (Shi et al. 2024), for whoever has the tokens' likelihoods. Judged by the area under
 the ROC curve over training rows and held-out rows of the same kind: 0.5 tells nothing.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.errors import UserError
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Example, Measure
 
@@ -81,8 +82,11 @@ def membership_scores(
 
 
 def _per_token(answerer: LikelihoodAnswerer, rows: Sequence[Example]) -> Floats:
-    said = [[row.messages[-1].content] for row in rows]
-    found = answerer.likelihood([row.prompt for row in rows], said)
+    """Mean log-probability of each row's answer; NaN for a row that is longer than the model's context."""
+    try:
+        found = answerer.likelihood([row.prompt for row in rows], [[row.messages[-1].content] for row in rows])
+    except UserError:
+        return np.array([np.nan]) if len(rows) == 1 else np.concatenate([_per_token(answerer, [row]) for row in rows])
     return np.array([one[0].per_token for one in found], dtype=np.float64)
 
 
@@ -100,17 +104,21 @@ def min_k(token_logs: Sequence[Sequence[float]], share: float = 0.2) -> Floats:
 def membership_measures(members: dict[str, Floats], others: dict[str, Floats], *, level: float = 0.95) -> list[Measure]:
     """`membership_auc` per attacker (slice `attacker=NAME`), and over all of them the strongest one's.
 
-    The strongest is chosen by its lower end at a level that allows for the choice (Bonferroni).
+    The strongest is chosen by its lower end at a level that allows for the choice (Bonferroni). Scores that are not finite
+    are left out and counted as unscored.
     """
+    lost = sum(int((~np.isfinite(side.get("loss", np.zeros(0)))).sum()) for side in (members, others))
+    members, others = ({name: s[np.isfinite(s)] for name, s in side.items()} for side in (members, others))
     names = sorted(members.keys() & others.keys())
     if not names or not len(members[names[0]]) or not len(others[names[0]]):
         none: dict[str, Any] = {"model": "expert", "value": None, "n": 0, "level": level, "method": "none: no rows"}
-        return [Measure(name="membership_auc", **none)]
+        return [Measure(name="membership_auc", unscored=lost, **none)]
     areas = {name: area(members[name], others[name]) for name in names}
     strict = 1 - (1 - level) / len(names)
     worst = max(names, key=lambda name: areas[name].interval(strict)[0])
+    told = _measure(areas[worst], "all", level, strict, f"; the strongest of {len(names)} attackers, {worst}")
     return [
-        _measure(areas[worst], "all", level, strict, f"; the strongest of {len(names)} attackers, {worst}"),
+        told.model_copy(update={"unscored": lost}),
         *(_measure(areas[name], f"attacker={name}", level, level, "") for name in names),
     ]
 
