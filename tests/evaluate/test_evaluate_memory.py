@@ -168,6 +168,7 @@ def test_an_overfitted_model_tells_its_members(
         "all": 1.0,
         "attacker=loss": 1.0,
         "attacker=ratio": 1.0,
+        "attacker=min_k": 1.0,
     }
     assert told[0].low is not None and told[0].low > 0.5
     assert membership_measures({}, {})[0].value is None

@@ -2,8 +2,8 @@
 
 Three attackers, each one number a row, higher for members: `loss`, the answer's mean log-probability; `ratio`, the same
 less the base's, which takes away what is likely as such (Carlini et al. 2022, without shadow models); `min_k`, the mean
-over the fifth of the tokens that are least likely (Shi et al. 2024), for whoever has the tokens' likelihoods. Judged by the area under
-the ROC curve over training rows and held-out rows of the same kind: 0.5 tells nothing.
+over the fifth of its tokens that are least likely (Shi et al. 2024), where the model is at hand. Judged by the area
+under the ROC curve over training rows and held-out rows of the same kind: 0.5 tells nothing.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def least_seen(members: int, others: int, *, alpha: float = 0.05, power: float =
 def membership_scores(
     expert: LikelihoodAnswerer, rows: Sequence[Example], *, base: LikelihoodAnswerer | None = None
 ) -> dict[str, Floats]:
-    """Each attacker's score of each row [N]: `loss`, and `ratio` where the base is given.
+    """Each attacker's score of each row [N], NaN for rows beyond the context.
+
+    `loss` always, `ratio` where the base is given, `min_k` where the expert is a model of this process.
 
     Args:
         expert: the trained model.
@@ -78,7 +80,14 @@ def membership_scores(
         base: the model before training.
     """
     ours = _per_token(expert, rows)
-    return {"loss": ours} | ({"ratio": ours - _per_token(base, rows)} if base is not None else {})
+    found = {"loss": ours} | ({"ratio": ours - _per_token(base, rows)} if base is not None else {})
+    if hasattr(expert, "model") and hasattr(expert, "chat"):
+        from tunesmith.models.features import answer_logs
+
+        context = int(getattr(expert, "context", 1 << 30))
+        asked = [(row.prompt, row.messages[-1].content) for row in rows]
+        found["min_k"] = min_k(answer_logs(expert.model, expert.chat, asked, context=context))
+    return found
 
 
 def _per_token(answerer: LikelihoodAnswerer, rows: Sequence[Example]) -> Floats:
@@ -94,18 +103,18 @@ def min_k(token_logs: Sequence[Sequence[float]], share: float = 0.2) -> Floats:
     """Mean log-probability of the least likely tokens of each text [N] (Shi et al. 2024, eq. 2).
 
     Args:
-        token_logs: log-probabilities of the tokens of each text, none empty.
+        token_logs: log-probabilities of the tokens of each text; NaN comes of an empty one.
         share: of the tokens, at least one.
     """
     rows = [np.sort(np.asarray(logs, dtype=np.float64)) for logs in token_logs]
-    return np.array([row[: max(1, round(share * len(row)))].mean() for row in rows])
+    return np.array([row[: max(1, round(share * len(row)))].mean() if len(row) else np.nan for row in rows])
 
 
 def membership_measures(members: dict[str, Floats], others: dict[str, Floats], *, level: float = 0.95) -> list[Measure]:
     """`membership_auc` per attacker (slice `attacker=NAME`), and over all of them the strongest one's.
 
-    The strongest is chosen by its lower end at a level that allows for the choice (Bonferroni). Scores that are not finite
-    are left out and counted as unscored.
+    The strongest is chosen by its lower end at a level that allows for the choice (Bonferroni). Scores that are not
+    finite are left out and counted as unscored.
     """
     lost = sum(int((~np.isfinite(side.get("loss", np.zeros(0)))).sum()) for side in (members, others))
     members, others = ({name: s[np.isfinite(s)] for name, s in side.items()} for side in (members, others))
