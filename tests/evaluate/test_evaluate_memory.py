@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from tunesmith.evaluate.memory.canaries import (
     exposures,
     memorised,
     power_words,
-    record,
+    write_canaries,
 )
 from tunesmith.evaluate.memory.extraction import extract, extraction_measures, longest_run
 from tunesmith.evaluate.memory.membership import area, least_seen, membership_measures, membership_scores, min_k
@@ -113,14 +114,24 @@ def test_chance_does_not_make_canaries() -> None:
     assert called <= 100 * (0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5)
 
 
-def test_canaries_are_rows_that_a_source_reads() -> None:
+def test_canaries_are_rows_that_a_source_reads(tmp_path: Path) -> None:
+    """Twelve lines, three secrets four times each, through the data room's own source with the secret as attribute."""
+    from tunesmith.data.read.conversations import Conversations
+
     rows = canaries(3, repeats=4, seed=2)
     assert len(rows) == 12 and len({row.id for row in rows}) == 3
-    line = record(rows[0])
-    assert line[ATTRIBUTE] == rows[0].attributes[ATTRIBUTE]
-    assert rows[0].attributes[ATTRIBUTE] in str(line["messages"])
     assert canaries(3, seed=2) == rows[::4]
+    write_canaries(tmp_path / "canaries.jsonl", 3, repeats=4, seed=2)
+    read = list(Conversations(path="canaries.jsonl", attributes=(ATTRIBUTE,)).read(tmp_path, ()))
+    assert [one.attributes for one in read if isinstance(one, Example)] == [row.attributes for row in rows]
+    assert [one.messages for one in read if isinstance(one, Example)] == [row.messages for row in rows]
     assert pytest.approx(29.897, abs=1e-3) == BITS
+
+
+def test_twelve_canaries_do_not_look_like_each_other() -> None:
+    """Fewer than half of their words are the same, whichever two are taken."""
+    words = [set(row.messages[0].content.lower().split()) for row in canaries(12, seed=4)]
+    assert max(len(a & b) / len(a | b) for n, a in enumerate(words) for b in words[:n]) < 0.5
 
 
 # -- membership ---------------------------------------------------------------------------------------------
