@@ -90,24 +90,24 @@ def _judge(project: Project, checkpoint: Checkpoint, folder: Path, rows: Sequenc
     reference = take_witness(measured, chat, asked, form="adapter")
     others = [take_witness(load_model(folder), Chat.of(folder), asked, form="merged")]
     if (folder / GGUF).is_file():
-        model, own = _opened_gguf(folder)
-        others.append(take_witness(model, own, asked, form="quantised"))
+        others.append(take_witness(_opened_gguf(folder), Chat.of(folder), asked, form="quantised"))
     gate = parity_gate(reference, others, scales=scales_of(measured, chat, asked))
     lowered = project.spec.gates.get("G5")
     return gate.model_copy(update={"lowered": lowered.warn}) if lowered else gate
 
 
-def _opened_gguf(folder: Path) -> tuple[Any, Any]:
-    """The weights and the tokeniser that are really in the GGUF file, read back by transformers."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def _opened_gguf(folder: Path) -> Any:
+    """The weights that are really in the GGUF file, read back by transformers.
 
-    from tunesmith.models.chat import Chat
+    Not its tokeniser: transformers makes another one of it than llama.cpp does, so that would judge transformers.
+    """
+    from transformers import AutoModelForCausalLM
+
     from tunesmith.models.quiet import quiet
 
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=GGUF, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), gguf_file=GGUF, local_files_only=True)
-    return model.float().eval(), Chat(tokenizer)
+    return model.float().eval()
 
 
 def _card(project: Project, store: RunStore, checkpoint: Checkpoint, gate: GateVerdict) -> str:
