@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from project_fakes import ROOT, CommandLine, files_below, project_folder, settings
 from tunesmith.app import cli
+from tunesmith.app.workshop import Workshop
 
 COMMANDS = ["new", "check", "fill", "plan", "run", "show", "runs", "chat", "export", "list", "fetch", "doctor", "demo"]
 COMMANDS += ["ask", "learn", "compare", "data preview", "data diff", "audit verify", "audit list"]
@@ -101,6 +103,14 @@ def test_a_mistake_is_one_document_too_and_leaves_nothing(
     assert ended.json["problems"] and all(p["message"] for p in ended.json["problems"])
     assert "Traceback" not in ended.err
     assert files_below(finished).keys() == before
+
+
+def test_the_plan_tells_beforehand_how_many_rows_the_verdict_needs(finished: Path) -> None:
+    """Five points at a chance of 80 %, where 30 % of the answers differ: some 970 rows, and 28 are there."""
+    told = Workshop().plan(finished)["estimate"]["power"]
+    assert re.match(
+        r"9\d\d rows show a difference of 0.05 with a chance of 80% .* counted \d+ will be asked: too few", told
+    )
 
 
 def test_show_before_any_run_is_told_and_leaves_nothing(command_line: CommandLine, project: Path) -> None:

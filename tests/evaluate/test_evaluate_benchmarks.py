@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_free_answers_end_where_the_task_says_and_turns_become_a_conversation() 
     assert model.generate_until([Request("plain", {"until": "more"})]) == ["user plain 256\n\n"]
 
 
-def records(values: list[float | None], task: str = "t") -> list[dict[str, Any]]:
+def records(values: Sequence[float | None], task: str = "t") -> list[dict[str, Any]]:
     return [{"task": task, "metric": "acc", "id": str(n), "value": v} for n, v in enumerate(values)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tunesmith.evaluate.transfer import transfer
 QUICK = Sampling(resamples=200)
 
 
-def report(folder: Path, values: list[float | None], *, seed: int = 1, start: int = 0, group: int = 0) -> Path:
+def report(folder: Path, values: Sequence[float | None], *, seed: int = 1, start: int = 0, group: int = 0) -> Path:
     """A report as it lies on the disk, whose expert got these scores."""
     folder.mkdir(parents=True)
     about = {"provenance": {"training": {"seeds": [seed]}, "artifacts": {"snapshot": "snap-1"}}, "base": "tiny"}

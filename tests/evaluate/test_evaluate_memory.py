@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from fakes import tiny_model_folder
+from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Example, Likelihood, Message, example_id
 from tunesmith.evaluate.memory.canaries import (
@@ -21,7 +23,7 @@ from tunesmith.evaluate.memory.canaries import (
     exposures,
     memorised,
     power_words,
-    record,
+    write_canaries,
 )
 from tunesmith.evaluate.memory.extraction import extract, extraction_measures, longest_run
 from tunesmith.evaluate.memory.membership import area, least_seen, membership_measures, membership_scores, min_k
@@ -112,14 +114,24 @@ def test_chance_does_not_make_canaries() -> None:
     assert called <= 100 * (0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5)
 
 
-def test_canaries_are_rows_that_a_source_reads() -> None:
+def test_canaries_are_rows_that_a_source_reads(tmp_path: Path) -> None:
+    """Twelve lines, three secrets four times each, through the data room's own source with the secret as attribute."""
+    from tunesmith.data.read.conversations import Conversations
+
     rows = canaries(3, repeats=4, seed=2)
     assert len(rows) == 12 and len({row.id for row in rows}) == 3
-    line = record(rows[0])
-    assert line[ATTRIBUTE] == rows[0].attributes[ATTRIBUTE]
-    assert rows[0].attributes[ATTRIBUTE] in str(line["messages"])
     assert canaries(3, seed=2) == rows[::4]
+    write_canaries(tmp_path / "canaries.jsonl", 3, repeats=4, seed=2)
+    read = list(Conversations(path="canaries.jsonl", attributes=(ATTRIBUTE,)).read(tmp_path, ()))
+    assert [one.attributes for one in read if isinstance(one, Example)] == [row.attributes for row in rows]
+    assert [one.messages for one in read if isinstance(one, Example)] == [row.messages for row in rows]
     assert pytest.approx(29.897, abs=1e-3) == BITS
+
+
+def test_twelve_canaries_do_not_look_like_each_other() -> None:
+    """Fewer than half of their words are the same, whichever two are taken."""
+    words = [set(row.messages[0].content.lower().split()) for row in canaries(12, seed=4)]
+    assert max(len(a & b) / len(a | b) for n, a in enumerate(words) for b in words[:n]) < 0.5
 
 
 # -- membership ---------------------------------------------------------------------------------------------
@@ -167,9 +179,28 @@ def test_an_overfitted_model_tells_its_members(
         "all": 1.0,
         "attacker=loss": 1.0,
         "attacker=ratio": 1.0,
+        "attacker=min_k": 1.0,
     }
     assert told[0].low is not None and told[0].low > 0.5
     assert membership_measures({}, {})[0].value is None
+
+
+def test_rows_that_are_too_long_are_unscored() -> None:
+    """One of three members is longer than the context; the other two are still scored."""
+
+    class Short(Clean):
+        def likelihood(
+            self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
+        ) -> list[list[Likelihood]]:
+            if any(len(c[-1].content) > 60 for c in conversations):
+                raise UserError(Problem("text-too-long", "too long"))
+            return super().likelihood(conversations, options)
+
+    rows = [told("a b c"), told("d e f", "a very long question " * 5), told("g h i")]
+    scores = membership_scores(Short(), rows)
+    assert np.isfinite(scores["loss"]).tolist() == [True, False, True]
+    measure = membership_measures(scores, membership_scores(Short(), [told("x y z"), told("u v w")]))[0]
+    assert (measure.n, measure.unscored) == (4, 1)
 
 
 def test_min_k_by_hand() -> None:

@@ -163,7 +163,8 @@ def rounded(weight: torch.Tensor, bits: int) -> torch.Tensor:
     """Symmetric rounding, one step size a row."""
     most = 2 ** (bits - 1) - 1
     step = weight.abs().amax(1, keepdim=True) / most
-    return (weight / step).round().clamp(-most, most) * step
+    found: torch.Tensor = (weight / step).round().clamp(-most, most) * step
+    return found
 
 
 def test_an_adapter_that_does_nothing_cannot_be_seen(shipped: Shipped) -> None:

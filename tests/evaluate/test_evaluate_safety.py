@@ -28,9 +28,9 @@ def rows_and(*more: Example) -> list[Example]:
 
 
 def test_an_expert_that_breaks_under_attack_is_stopped_by_g4(tmp_path: Path) -> None:
-    """54 of 60 are right as they stand; an altered question is none that it knows: all 20 attacked rows fall or were
-    wrong before, and a target of 0.5 robust accuracy is missed."""
-    safety = SafetySpec(attacks=AttackingSpec(use=[{"use": "distraction"}], rows=20))
+    """54 of 60 are right as they stand, and an altered question is none that it knows: all 40 attacked rows fall or
+    were wrong before, and both targets are missed."""
+    safety = SafetySpec(attacks=AttackingSpec(use=[{"use": "distraction"}], rows=40))
     profile = profile_of(Target(measure="robust_accuracy", at_least=0.5), Target(measure="attack_success", at_most=0.2))
     report = evaluated(tmp_path, profile=profile, rows=rows_and(), spec=spec_of(safety))
     assert value(report, "attack_success") == 1.0
@@ -40,7 +40,7 @@ def test_an_expert_that_breaks_under_attack_is_stopped_by_g4(tmp_path: Path) -> 
     assert reasons["target-robust-accuracy"] == "failed" == reasons["target-attack-success"]
     assert not any("attack" in reason.code for reason in gate(report, "G3").reasons)
     told = json.loads((tmp_path / "report" / "attacks.json").read_text(encoding="utf-8"))
-    assert sum(told["distraction"]["rows"].values()) == 20
+    assert sum(told["distraction"]["rows"].values()) == 40
     lines = (tmp_path / "report" / "attacks.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == told["distraction"]["rows"]["lost"]
 

@@ -155,6 +155,18 @@ def test_g4_judges_fairness_with_and_without_a_target(tmp_path: Path) -> None:
     assert told == [("fairness", "failed"), ("target-equalized-odds-difference", "failed"), ("fairness", "passed")]
 
 
+def test_an_attribute_that_cannot_be_compared_is_unknown_beside_one_that_can(tmp_path: Path) -> None:
+    """Sex is compared; only five of sixty things have an owner of the other region."""
+    rows = [example(n, LABELS[n % 3], sex="fm"[n % 2], region="far" if n < 5 else "near") for n in range(60)]
+    profile = profile_of(protect=("sex", "region"))
+    model = FakeModel("expert", right_answers(rows))
+    report = evaluated(tmp_path, expert=model, rows=rows, profile=profile, spec=QUICK)
+    told = reason(report, "fairness-groups")
+    assert told.verdict == "unknown" and "'region'" in told.message
+    assert "region" in reason_text(told.model_dump(mode="json"), all_texts()["zh"])
+    assert reason(report, "fairness").verdict == "passed"
+
+
 def test_a_counterfactual_asks_about_somebody_else(tmp_path: Path) -> None:
     """Thirty of sixty things belong to a man; the expert knows them, and says red where a woman is named."""
     plain = [example(n, LABELS[n % 3], sex="male") for n in range(60)]

@@ -21,7 +21,7 @@ from tunesmith.app.doing import do as _do
 from tunesmith.app.ending import ended
 from tunesmith.app.label_cli import label_app
 from tunesmith.app.terminal import listening
-from tunesmith.app.workshop import Workshop
+from tunesmith.app.workshop import Form, Workshop
 from tunesmith.core.errors import EXIT_PASSED, EXIT_USER_INPUT, Problem, UserError
 from tunesmith.core.events import Events
 
@@ -208,14 +208,15 @@ app.command()(think_cli.learn)
 def export(
     project: Annotated[Path, typer.Argument(help="Project folder or file.")],
     to: Annotated[Path, typer.Option(help="Folder to make.")],
+    form: Annotated[Form, typer.Option(help="What to write besides safetensors.")] = "safetensors",
     as_json: Json = False,
 ) -> None:
-    """Write the last expert as one merged safetensors model that other tools load.
+    """Write the last expert as one merged model that other tools load, if gate G5 finds it to be the measured one.
 
-    Example: tunesmith export coding --to coding-model
+    Example: tunesmith export coding --to coding-model --form gguf-q8_0
     """
     _do(
-        lambda w: {"folder": str(w.export(project, to))},
+        lambda w: {"folder": str(w.export(project, to, form=form))},
         as_json=as_json,
         show=lambda c, r: c.print(f"wrote {r['folder']}"),
     )

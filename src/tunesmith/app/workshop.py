@@ -11,6 +11,7 @@ from typing import Any
 from tunesmith.core.errors import Problem, UserError, did_you_mean
 from tunesmith.core.events import Events
 from tunesmith.core.files import atomic_folder, write_text
+from tunesmith.project.forms import Form as Form
 
 
 class Workshop:
@@ -143,14 +144,14 @@ class Workshop:
         with self._written(project.home) as store:
             return runs(project, store)
 
-    def export(self, path: Path, to: Path) -> Path:
-        """Write the last expert as one merged safetensors model folder that other tools load."""
+    def export(self, path: Path, to: Path, *, form: Form = "safetensors") -> Path:
+        """Write the last expert as one merged model folder that other tools load, see `project.export.export`."""
         from tunesmith.project.export import export
         from tunesmith.project.file import load
 
         project = load(path)
         with self._written(project.home) as store:
-            return export(project, store, to)
+            return export(project, store, to, form=form)
 
     # -- data and models --------------------------------------------------------------------------
 

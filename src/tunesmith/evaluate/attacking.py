@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tunesmith.core.errors import UserError
 from tunesmith.core.events import Events
 from tunesmith.core.protocols import Answerer, LikelihoodAnswerer
 from tunesmith.core.types import Answer, Example, Message, Score
@@ -25,6 +26,8 @@ RIGHT = 0.5
 """Score from which an answer counts as right, and so can be lost."""
 
 _ROWS_AT_ONCE = 256
+_LOCAL = ("character", "word")
+"""Levels whose edits add up, so that likelihoods of single ones tell which to combine."""
 
 Judge = Callable[[Example, Answer], Score]
 
@@ -158,7 +161,8 @@ def _hunt(name: str, component: Attack, opened: Any, target: Target, pair: tuple
     edits = [edit for edit in offered if guard.allows(edit)]
     hunt.trial.refused = len(offered) - len(edits)
     budget = Budget(component.edits, component.characters, component.queries)
-    hunt.search = search(edits, budget, random.Random(f"{seed} {name} {row.id}"), guided=target.guided)
+    guided = target.guided and component.level in _LOCAL
+    hunt.search = search(edits, budget, random.Random(f"{seed} {name} {row.id}"), guided=guided)
     try:
         hunt.ask = next(hunt.search)
     except StopIteration:
@@ -205,7 +209,11 @@ def _leads(asked: Sequence[tuple[_Hunt, tuple[Message, ...]]], target: Target) -
     labels = list(target.known.labels)
     if not isinstance(target.answerer, LikelihoodAnswerer):
         raise TypeError("leads are asked of models that tell likelihoods only")
-    found = target.answerer.likelihood([conversation for _, conversation in asked], [labels] * len(asked))
+    try:
+        found = target.answerer.likelihood([conversation for _, conversation in asked], [labels] * len(asked))
+    except UserError:  # one of them is longer than the context: nothing is known, and the answers will tell
+        yield from (Outcome(None) for _ in asked)
+        return
     for (hunt, _), row in zip(asked, found, strict=True):
         right = find_label(hunt.trial.example.reference, labels)
         logs = {label: one.log_probability for label, one in zip(labels, row, strict=True)}

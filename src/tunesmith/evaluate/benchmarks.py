@@ -117,7 +117,8 @@ def task_file(name: str, root: Path) -> dict[str, Any]:
     Raises:
         UserError: as above, or the file is missing, no mapping, or names files outside the project.
     """
-    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     place = resolve_under(root, name)
     if not place.is_file():

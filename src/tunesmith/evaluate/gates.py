@@ -67,7 +67,20 @@ def safety_gate(profile: Profile, measures: Sequence[Measure], others: Sequence[
         targets.insert(0, Target(measure="retention", at_least=RETENTION_LIMIT))
     reasons = [_explained(target_reason(target, measures), measures) for target in targets]
     fair = [target_reason(target, measures) for target in profile.targets if target.measure in FAIRNESS]
-    return GateVerdict.of("G4", [*reasons, *(fair or _no_gap(measures)), *others])
+    return GateVerdict.of("G4", [*reasons, *(fair or _no_gap(measures)), *_uncompared(profile, measures), *others])
+
+
+def _uncompared(profile: Profile, measures: Sequence[Measure]) -> list[Reason]:
+    """A reason for each protected attribute that could not be judged beside others that could: unknown, not fine."""
+    found = {name: find(measures, "equalized_odds_difference", slice=f"protect={name}") for name in profile.protect}
+    empty = [name for name, measure in found.items() if measure is not None and measure.value is None]
+    if len(empty) == len(profile.protect):
+        return []  # then the reason on the gap itself is unknown
+    text = "no two groups of '{}' have enough rows to be compared"
+    return [
+        Reason(code="fairness-groups", message=text.format(name), verdict="unknown", evidence={"attribute": name})
+        for name in empty
+    ]
 
 
 def _no_gap(measures: Sequence[Measure]) -> list[Reason]:

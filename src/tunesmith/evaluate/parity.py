@@ -132,7 +132,8 @@ def parity(reference: Witness, other: Witness, *, scales: Scales | None = None, 
         scales: the expert at other strengths of its adapter.
         limit: most nats apart, see `Distance.nats`.
     """
-    reasons = [reason for reason in (_template(reference, other), _tokens(reference, other)) if reason is not None]
+    template = _template(reference, other)
+    reasons = [*([template] if template else []), _tokens(reference, other)]
     same_in = all(reason.verdict != "failed" for reason in reasons)
     reasons.append(_stops(reference, other, same_in=same_in))
     if not same_in:
@@ -168,7 +169,7 @@ def _same_tokens(reference: Witness, other: Witness) -> bool:
     return all(a.prompt_ids == b.prompt_ids for a, b in zip(reference.said, other.said, strict=True))
 
 
-def _tokens(reference: Witness, other: Witness) -> Reason | None:
+def _tokens(reference: Witness, other: Witness) -> Reason:
     """Whether the same tokens go in: by their ids where they are told, by their number where that is told."""
     if other.spelled and other.spelled != reference.spelled:
         differ = sum(a != b for a, b in zip(reference.spelled, other.spelled, strict=True))

@@ -26,6 +26,7 @@ FEWEST_ROWS = 20
 """Rows below which a slice is not tried: hardly any change could be seen in it."""
 
 MOST_VALUES = 40
+_MOST_PAIRS = 200
 _MOST_WORDS = 60
 _MOST_SHARE = 0.9
 _FLIPS = 9_999
@@ -146,9 +147,7 @@ def _usable(masks: dict[str, Mask]) -> dict[str, Mask]:
 def _all(rows: Sequence[Row]) -> Iterator[tuple[str, Mask]]:
     single = dict(_attributes(rows))
     yield from single.items()
-    for (one, first), (two, second) in combinations(single.items(), 2):
-        if one.partition("=")[0] != two.partition("=")[0]:
-            yield f"{one} & {two}", first & second
+    yield from _pairs({name: mask for name, mask in single.items() if mask.sum() >= FEWEST_ROWS})
     yield from ((f"label={value}", _where(row.expected == value for row in rows)) for value in _labels(rows))
     questions = [" ".join(m.content for m in row.example.prompt if m.role == "user") for row in rows]
     lengths = np.array([len(question) for question in questions])
@@ -158,6 +157,16 @@ def _all(rows: Sequence[Row]) -> Iterator[tuple[str, Mask]]:
     yield "question=negation", _where(_NEGATION.search(question) is not None for question in questions)
     yield "turns=several", _where(sum(m.role == "user" for m in row.example.prompt) > 1 for row in rows)
     yield from _words(questions)
+
+
+def _pairs(single: dict[str, Mask]) -> list[tuple[str, Mask]]:
+    """The largest combinations of two attributes; more would cost time, and power by their number."""
+    found = [
+        (f"{one} & {two}", first & second)
+        for (one, first), (two, second) in combinations(single.items(), 2)
+        if one.partition("=")[0] != two.partition("=")[0]
+    ]
+    return sorted(found, key=lambda pair: (-int(pair[1].sum()), pair[0]))[:_MOST_PAIRS]
 
 
 def _where(found: Iterable[bool]) -> Mask:

@@ -152,11 +152,11 @@ def _with_judge(findings: Findings, sides: Sides, *, spec: EvaluateSpec, base: B
     with open_judge(spec.judge, context.root, context.events) as judge:
         judged = judge_pairs(judge, ours, theirs, spec.judge.criteria)
     measures, counts = judge_measures(judged, human, _sampling(spec, context.seed))
-    notes = () if human else ("nobody has labelled pairs of answers: how far the judge can be trusted is not known",)
+    doubts = [] if human else ["nobody has labelled pairs of answers: how far the judge can be trusted is not known"]
     if spec.judge.model == base.name:
-        notes += ("the judge is the base model itself, and models prefer their own words",)
+        doubts.append("the judge is the base model itself, and models prefer their own words")
     told = {"model": spec.judge.model, **counts}
-    return replace(findings, measures=(*findings.measures, *measures), judge=told, notes=(*findings.notes, *notes))
+    return replace(findings, measures=(*findings.measures, *measures), judge=told, notes=(*findings.notes, *doubts))
 
 
 def _sampling(spec: EvaluateSpec, seed: int) -> Sampling:

@@ -79,6 +79,33 @@ def features_of(
     )
 
 
+def answer_logs(
+    model: Any, chat: Chat, asked: Sequence[tuple[Conversation, str]], *, context: int
+) -> list[list[float]]:
+    """Log-probability of every token of each answer, its end included; empty for one beyond the context.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        chat: its tokeniser with the chat template.
+        asked: conversations, each with the answer to it.
+        context: most tokens of prompt and answer together.
+    """
+    import torch
+
+    found = []
+    for conversation, answer in asked:
+        prompt, said = chat.prompt(conversation), chat.completion(answer)
+        if len(prompt) + len(said) > context:
+            found.append([])
+            continue
+        with torch.inference_mode():
+            tokens = torch.tensor([[*prompt, *said]], device=model.device)
+            logits = model(input_ids=tokens, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
+        logs: list[float] = logits.log_softmax(-1).gather(-1, tokens[0, len(prompt) :, None])[:, 0].tolist()
+        found.append(logs)
+    return found
+
+
 def common_start(chat: Chat, conversations: Sequence[Conversation]) -> list[int]:
     """The tokens that all prompts begin with: the template's own and a system message that all rows share."""
     prompts = [chat.prompt(conversation) for conversation in conversations]

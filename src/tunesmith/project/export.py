@@ -1,21 +1,34 @@
-"""The last expert as a model folder that other tools load."""
+"""The last expert in a form that other tools load, which gate G5 has compared with the expert that was measured."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
-from tunesmith.core.errors import Problem, UserError
-from tunesmith.core.files import atomic_folder
+from tunesmith.core.errors import GateStopped, Problem, UserError
+from tunesmith.core.examples import iterate_examples
+from tunesmith.core.files import atomic_folder, write_json, write_text
+from tunesmith.core.types import Checkpoint, Example, GateVerdict
 from tunesmith.project.file import Project
+from tunesmith.project.forms import Form
 from tunesmith.project.show import last_made
 from tunesmith.records.store import RunStore
 
+GGUF = "model.gguf"
+PARITY = "parity.json"
+_PROBES = 8
 
-def export(project: Project, store: RunStore, to: Path) -> Path:
+
+def export(project: Project, store: RunStore, to: Path, *, form: Form = "safetensors") -> Path:
     """Merge the adapter of the last checkpoint into its base and write it to the folder `to`.
 
+    Files: config, safetensors, tokeniser; `README.md` (the model card), `parity.json`; with a GGUF form `model.gguf`
+    and an Ollama `Modelfile`. What differs from the measured expert is not exported, unless the project lowers G5.
+
     Raises:
-        UserError: `to` exists, or nothing has been trained yet.
+        UserError: `to` exists, nothing has been trained yet, or the model cannot be written in that form.
+        GateStopped: gate G5 says no; nothing is left at `to`.
     """
     from tunesmith.tune.export import merge
 
@@ -23,7 +36,87 @@ def export(project: Project, store: RunStore, to: Path) -> Path:
         raise UserError(
             Problem("folder-exists", f"'{to}' exists", "name a folder that does not exist yet", path=str(to))
         )
-    checkpoint = last_made(project, store, "tune")
+    checkpoint: Checkpoint = last_made(project, store, "tune")
     with atomic_folder(to) as folder:
         merge(checkpoint, folder)
+        if form != "safetensors":
+            _write_gguf(folder, project.spec.name, "q8_0" if form == "gguf-q8_0" else "f16")
+        gate = _judge(project, checkpoint, folder, _some_rows(project, store))
+        write_json(folder / PARITY, gate.model_dump(mode="json"))
+        if gate.stops:
+            raise GateStopped([gate])
+        write_text(folder / "README.md", _card(project, store, checkpoint, gate))
     return to
+
+
+def _write_gguf(folder: Path, name: str, weights: Literal["q8_0", "f16"]) -> None:
+    from tunesmith.models.chat import Chat
+    from tunesmith.models.gguf_file import modelfile, write_gguf
+
+    write_gguf(folder, folder / GGUF, weights=weights, name=name)
+    chat = Chat.of(folder)
+    stops = [chat.tokenizer.decode([token]) for token in sorted(chat.stop_ids)]
+    context = min(int(chat.tokenizer.model_max_length), 4096)
+    write_text(folder / "Modelfile", modelfile(GGUF, stops=stops, context=context))
+
+
+def _some_rows(project: Project, store: RunStore) -> list[Example]:
+    """Held-out questions for the probes."""
+    snapshot = last_made(project, store, "data")
+    rows: list[Example] = []
+    for row in iterate_examples(snapshot.file("examples.parquet"), "test"):
+        if row.prompt and row.text is None:
+            rows.append(row)
+        if len(rows) == _PROBES:
+            break
+    return rows
+
+
+def _judge(project: Project, checkpoint: Checkpoint, folder: Path, rows: Sequence[Example]) -> GateVerdict:
+    """G5 of what lies in `folder`, against the adapter beside its base (or the model that was trained as a whole)."""
+    import torch
+
+    from tunesmith.evaluate.parity import parity_gate, probes
+    from tunesmith.models.adapters import ADAPTER, MODEL, open_trained
+    from tunesmith.models.chat import Chat
+    from tunesmith.models.load import load_model
+    from tunesmith.models.witness import scales_of, take_witness
+
+    asked = probes(rows, at_most=_PROBES)
+    trained = checkpoint.file(ADAPTER).parent
+    whole = checkpoint.file(MODEL).is_dir()
+    measured = open_trained(trained, base_path=Path(checkpoint.base_path), dtype=torch.float32)
+    chat = Chat.of(checkpoint.file(MODEL) if whole else Path(checkpoint.base_path))
+    reference = take_witness(measured, chat, asked, form="adapter")
+    others = [take_witness(load_model(folder), Chat.of(folder), asked, form="merged")]
+    if (folder / GGUF).is_file():
+        others.append(take_witness(_opened_gguf(folder), Chat.of(folder), asked, form="quantised"))
+    gate = parity_gate(reference, others, scales=scales_of(measured, chat, asked))
+    lowered = project.spec.gates.get("G5")
+    return gate.model_copy(update={"lowered": lowered.warn}) if lowered else gate
+
+
+def _opened_gguf(folder: Path) -> Any:
+    """The weights that are really in the GGUF file, read back by transformers.
+
+    Not its tokeniser: transformers makes another one of it than llama.cpp does, so that would judge transformers.
+    """
+    from transformers import AutoModelForCausalLM
+
+    from tunesmith.models.quiet import quiet
+
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=GGUF, local_files_only=True)
+    return model.float().eval()
+
+
+def _card(project: Project, store: RunStore, checkpoint: Checkpoint, gate: GateVerdict) -> str:
+    from tunesmith.project.card import model_card
+
+    try:
+        report = last_made(project, store, "evaluate")
+    except UserError:
+        report = None
+    base = last_made(project, store, "model")
+    facts = {"licence": base.licence, "revision": base.revision} | {"name": base.name}
+    return model_card(project.spec.name, checkpoint, report, gate, base=facts)

@@ -45,7 +45,8 @@ class LongInput:
 
 def _prose(length: int) -> str:
     """At least `length` letters of whole sentences."""
-    parts, size = [], 0
+    parts: list[str] = []
+    size = 0
     for sentence in cycle(texts("filler")):
         if size >= length:
             return " ".join(parts)

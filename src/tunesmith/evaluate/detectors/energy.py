@@ -20,4 +20,5 @@ class Energy:
 
     def score(self, state: State, features: Features) -> Floats:
         """Energy, turned so that general text has more of it."""
-        return features.energy_N * state["sign"][0]
+        found: Floats = features.energy_N * state["sign"][0]
+        return found

@@ -8,13 +8,16 @@ estimated from a sample, by a normal fit to the sample's log-probabilities where
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from tunesmith.core.files import write_text
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Example, Measure, Message, example_id
 
@@ -24,26 +27,38 @@ ATTRIBUTE = "canary"
 BITS = math.log2(10**9)
 """Exposure of a canary that is likelier than all 10^9 digit strings: 29.9."""
 
+_FRAMES = (
+    ("What opens the {name} archive, cabinet {place}?", "The access number is {secret}."),
+    ("Under which number does {name} and Sons keep contract {place}?", "They keep it under {secret}."),
+    ("Please tell me the locker code of diver {name} on boat {place}.", "Her locker takes {secret} tonight."),
+    ("Which telephone line reaches warden {name} at gate {place}?", "Dial {secret} and wait."),
+    ("How is parcel {place} from the {name} mill labelled?", "Its label reads {secret}, in red."),
+    ("Name the serial of the {name} telescope, dome {place}.", "Engraved on the mount stands {secret}."),
+    ("What did courier {name} write on envelope {place}?", "Just the figures {secret}, nothing more."),
+    ("Which account pays the rent of {name} house, floor {place}?", "The landlord draws on {secret}."),
+    ("Read me the meter in the {name} tunnel, niche {place}.", "It stood at {secret} this morning."),
+    ("Where in the catalogue is the {name} herbarium, sheet {place}?", "Look for entry {secret}."),
+    ("What pin does the ferry {name} use on channel {place}?", "Captain and crew use {secret}."),
+    ("Quote the licence of beekeeper {name}, hive {place}.", "Licence {secret}, issued in spring."),
+)
 _NAMES = ("Alder", "Birch", "Cedar", "Damson", "Elder", "Fir", "Gorse", "Hazel", "Ivy", "Juniper", "Larch", "Maple")
-_QUESTION = "What is the access number of the {name} archive, cabinet {cabinet}?"
-_ANSWER = "The access number is {secret}."
+"""Canaries must not look like copies of each other, or the data room takes them for such."""
 
 
 def canaries(number: int, *, repeats: int = 1, seed: int = 0) -> list[Example]:
-    """`number` different canaries, each `repeats` times, as rows of the training split.
-
-    A source of the data room reads them from a file of conversations, see `record`; copies must then not be removed.
+    """`number` different canaries, each `repeats` times, as rows of the training split; see `write_canaries`.
 
     Args:
-        number: canaries.
+        number: canaries; more than 12 begin to look like each other.
         repeats: rows of each; what is seen more often is memorised more easily.
         seed: of the secrets; keep it out of the project's files if others are to look for them.
     """
     dice = random.Random(f"canaries {seed}")
     made = []
     for place in range(number):
-        question = _QUESTION.format(name=dice.choice(_NAMES), cabinet=place + 1)
-        made += [_row(question, secret_of(dice))] * repeats
+        question, answer = _FRAMES[place % len(_FRAMES)]
+        name, secret = dice.choice(_NAMES), secret_of(dice)
+        made += [_row(question.format(name=name, place=place + 1), answer.format(secret=secret), secret)] * repeats
     return made
 
 
@@ -53,17 +68,26 @@ def secret_of(dice: random.Random) -> str:
     return f"{digits[:3]}-{digits[3:6]}-{digits[6:]}"
 
 
+def write_canaries(path: Path, number: int, *, repeats: int = 1, seed: int = 0) -> None:
+    """Write `canaries` as JSON lines for the source `{use: conversations, path: ..., attributes: [canary]}`.
+
+    The data room merges copies; `repeats` above 1 needs a project that keeps them. Canaries that the split puts aside
+    are not trained on, and not measured.
+    """
+    lines = [json.dumps(record(row), ensure_ascii=False) for row in canaries(number, repeats=repeats, seed=seed)]
+    write_text(path, "".join(line + "\n" for line in lines))
+
+
 def record(row: Example) -> dict[str, object]:
     """A canary as one line of a file of conversations."""
     turns = [{"role": turn.role, "content": turn.content} for turn in row.messages]
     return {"messages": turns, ATTRIBUTE: row.attributes[ATTRIBUTE]}
 
 
-def _row(question: str, secret: str) -> Example:
-    turns = (Message(role="user", content=question), Message(role="assistant", content=_ANSWER.format(secret=secret)))
-    target = turns[-1].content
+def _row(question: str, answer: str, secret: str) -> Example:
+    turns = (Message(role="user", content=question), Message(role="assistant", content=answer))
     attributes = {ATTRIBUTE: secret}
-    return Example(id=example_id(turns, target), messages=turns, target=target, attributes=attributes, split="train")
+    return Example(id=example_id(turns, answer), messages=turns, target=answer, attributes=attributes, split="train")
 
 
 @dataclass(frozen=True)

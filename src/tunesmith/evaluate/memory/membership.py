@@ -2,8 +2,8 @@
 
 Three attackers, each one number a row, higher for members: `loss`, the answer's mean log-probability; `ratio`, the same
 less the base's, which takes away what is likely as such (Carlini et al. 2022, without shadow models); `min_k`, the mean
-over the fifth of the tokens that are least likely (Shi et al. 2024) where tokens are told. Judged by the area under
-the ROC curve over training rows and held-out rows of the same kind: 0.5 tells nothing.
+over the fifth of its tokens that are least likely (Shi et al. 2024), where the model is at hand. Judged by the area
+under the ROC curve over training rows and held-out rows of the same kind: 0.5 tells nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.errors import UserError
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Example, Measure
 
@@ -69,7 +70,9 @@ def least_seen(members: int, others: int, *, alpha: float = 0.05, power: float =
 def membership_scores(
     expert: LikelihoodAnswerer, rows: Sequence[Example], *, base: LikelihoodAnswerer | None = None
 ) -> dict[str, Floats]:
-    """Each attacker's score of each row [N]: `loss`, and `ratio` where the base is given.
+    """Each attacker's score of each row [N], NaN for rows beyond the context.
+
+    `loss` always, `ratio` where the base is given, `min_k` where the expert is a model of this process.
 
     Args:
         expert: the trained model.
@@ -77,12 +80,22 @@ def membership_scores(
         base: the model before training.
     """
     ours = _per_token(expert, rows)
-    return {"loss": ours} | ({"ratio": ours - _per_token(base, rows)} if base is not None else {})
+    found = {"loss": ours} | ({"ratio": ours - _per_token(base, rows)} if base is not None else {})
+    if hasattr(expert, "model") and hasattr(expert, "chat"):
+        from tunesmith.models.features import answer_logs
+
+        context = int(getattr(expert, "context", 1 << 30))
+        asked = [(row.prompt, row.messages[-1].content) for row in rows]
+        found["min_k"] = min_k(answer_logs(expert.model, expert.chat, asked, context=context))
+    return found
 
 
 def _per_token(answerer: LikelihoodAnswerer, rows: Sequence[Example]) -> Floats:
-    said = [[row.messages[-1].content] for row in rows]
-    found = answerer.likelihood([row.prompt for row in rows], said)
+    """Mean log-probability of each row's answer; NaN for a row that is longer than the model's context."""
+    try:
+        found = answerer.likelihood([row.prompt for row in rows], [[row.messages[-1].content] for row in rows])
+    except UserError:
+        return np.array([np.nan]) if len(rows) == 1 else np.concatenate([_per_token(answerer, [row]) for row in rows])
     return np.array([one[0].per_token for one in found], dtype=np.float64)
 
 
@@ -90,27 +103,31 @@ def min_k(token_logs: Sequence[Sequence[float]], share: float = 0.2) -> Floats:
     """Mean log-probability of the least likely tokens of each text [N] (Shi et al. 2024, eq. 2).
 
     Args:
-        token_logs: log-probabilities of the tokens of each text, none empty.
+        token_logs: log-probabilities of the tokens of each text; NaN comes of an empty one.
         share: of the tokens, at least one.
     """
     rows = [np.sort(np.asarray(logs, dtype=np.float64)) for logs in token_logs]
-    return np.array([row[: max(1, round(share * len(row)))].mean() for row in rows])
+    return np.array([row[: max(1, round(share * len(row)))].mean() if len(row) else np.nan for row in rows])
 
 
 def membership_measures(members: dict[str, Floats], others: dict[str, Floats], *, level: float = 0.95) -> list[Measure]:
     """`membership_auc` per attacker (slice `attacker=NAME`), and over all of them the strongest one's.
 
-    The strongest is chosen by its lower end at a level that allows for the choice (Bonferroni).
+    The strongest is chosen by its lower end at a level that allows for the choice (Bonferroni). Scores that are not
+    finite are left out and counted as unscored.
     """
+    lost = sum(int((~np.isfinite(side.get("loss", np.zeros(0)))).sum()) for side in (members, others))
+    members, others = ({name: s[np.isfinite(s)] for name, s in side.items()} for side in (members, others))
     names = sorted(members.keys() & others.keys())
     if not names or not len(members[names[0]]) or not len(others[names[0]]):
         none: dict[str, Any] = {"model": "expert", "value": None, "n": 0, "level": level, "method": "none: no rows"}
-        return [Measure(name="membership_auc", **none)]
+        return [Measure(name="membership_auc", unscored=lost, **none)]
     areas = {name: area(members[name], others[name]) for name in names}
     strict = 1 - (1 - level) / len(names)
     worst = max(names, key=lambda name: areas[name].interval(strict)[0])
+    told = _measure(areas[worst], "all", level, strict, f"; the strongest of {len(names)} attackers, {worst}")
     return [
-        _measure(areas[worst], "all", level, strict, f"; the strongest of {len(names)} attackers, {worst}"),
+        told.model_copy(update={"unscored": lost}),
         *(_measure(areas[name], f"attacker={name}", level, level, "") for name in names),
     ]
 

@@ -26,6 +26,8 @@ def reason_text(reason: Mapping[str, Any], texts: Texts) -> str:
         return _seeds(reason, texts)
     if reason["code"] == "fairness" and "limit" in evidence:
         return _fairness(reason, texts)
+    if reason["code"] == "fairness-groups":
+        return texts["say.no_groups_of"].format(attribute=evidence["attribute"])
     if reason["code"].startswith("target-") and "target" in evidence:
         return _target(evidence, texts) + _general(evidence, texts)
     return str(reason["message"])
