@@ -24,7 +24,8 @@ from tunesmith.core.spec import Section, Use
 DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*)")
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "empty", Any: "any value"}
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "empty"}
+_WORDS |= {Any: "any value"}
 _LIMITS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}", "min_length": "of length {} or more"}
 _SHELF_OF = {
     "sources": "data.sources",
