@@ -42,7 +42,7 @@ _NO = frozenset(
 _UNSURE = frozenset(["maybe", "perhaps", "unclear", "uncertain", "unknown", "也许", "不确定", "可能"])
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed)\s*\{([^{}]*)\}|\*\*|__|`|\\[,;!]|\\left|\\right|\$\$")
 _LETTER = re.compile(r"(?:option|choice|answer|选项|选)?\s*[(（\[]?\s*([A-Za-z])\s*[)）\].:：、]?", re.IGNORECASE)
-_LETTER_THEN = re.compile(r"(?:option |choice )?[(（\[]?([A-Z])[)）\].:：、]\s*\S")
+_LETTER_THEN = re.compile(r"(?:option |choice )?(?:[(（\[]([A-Za-z])[)）\]]|([A-Z])[.:：、)])\s*\S")
 _BETWEEN = re.compile(r"\s*(?:[,;，；、]\s*(?:and\s+)?|\band\b|和)\s*")
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
@@ -163,7 +163,7 @@ def as_option(text: str, choices: tuple[str, ...] = ()) -> str | None:
     if folded(text) in places:
         return chr(ord("A") + places[folded(text)])
     found = _LETTER.fullmatch(text.strip()) or _LETTER_THEN.match(text.strip())
-    letter = found[1].upper() if found else ""
+    letter = next((group for group in found.groups() if group), "").upper() if found else ""
     known = not choices or (letter and ord(letter) - ord("A") < len(choices))
     return letter if letter and known else None
 
@@ -222,9 +222,9 @@ def as_expression(text: str) -> str | None:
     Raises:
         MissingLibrary: math-verify is not installed.
     """
-    number = as_number(text) if "\\" not in text or "frac" in text else None
+    number = read_number(text)
     if number is not None:
-        return number
+        return shown(number)
     if not _SAFE_LATEX.fullmatch(text) or len(_POWERS.findall(text)) > 2 or _LONG_POWER.search(text):
         return None
     try:
