@@ -105,7 +105,7 @@ def unmarked(text: str) -> str:
     for _ in range(3):  # wrappers inside wrappers
         bare = _MARKUP.sub(lambda found: found[1] or "", bare).strip()
     bare = bare.removeprefix("\\(").removesuffix("\\)").removeprefix("\\[").removesuffix("\\]")
-    return bare.strip().rstrip(".。!！").strip()
+    return bare.strip().rstrip(".。").strip()
 
 
 def folded(text: str) -> str:
