@@ -7,8 +7,8 @@ calculator. It is cut out of everything that a check sees. What it can and canno
   equation holds, holds but for rounding or cutting at the digits shown, or fails. What the annotation itself gives as
   result is not used: systems overrule their calculator, and write wrong results into both places.
 - That is only the truth about the text where the text has the same expression: the same numbers and operators once
-  units, currency and spaces are gone. Elsewhere (`30% of $80 = <<30*.01*80=24.0>>24`, `40*50,000 = <<40000*50000=...>>`)
-  the annotation is about another equation than the text's, and gives no truth.
+  units, currency and spaces are gone. Elsewhere (`30% of $80 = <<30*.01*80=24.0>>24`, `40*50,000 =
+  <<40000*50000=...>>`) the annotation is about another equation than the text's, and gives no truth.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tunesmith.reason.calibrate import (
 
 
 def drawn(rows: int, *, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Stated probabilities and outcomes; at sharpness 1 they are calibrated, above it they are too sure of themselves."""
+    """Stated probabilities and outcomes; at sharpness 1 they are calibrated, above it too sure of themselves."""
     chance = np.random.default_rng(seed)
     odds = chance.normal(1.0, 2.0, rows)
     return 1 / (1 + np.exp(-sharpness * odds)), chance.random(rows) < 1 / (1 + np.exp(-odds))

@@ -19,7 +19,7 @@ from tunesmith.reason.numerals import read_number, shown
 @pytest.mark.parametrize(
     ("kind", "choices", "ways", "form"),
     [
-        ("number", (), ["1250", "1,250", "$1,250.00", "1250 dollars", "1 250", "1.25k", "１２５０", "x = 1250", r"\$1250"], "1250"),
+        ("number", (), ["1250", "1,250", "$1,250.00", "1250 dollars", "1 250", "1.25k", "１２５０", r"\$1250"], "1250"),
         ("number", (), ["0.5", "1/2", ".50", r"\frac{1}{2}", r"\boxed{0.5}", "2/4", "5e-1"], "0.5"),
         ("number", (), ["25%", "25", "25 percent", r"25\%", "**25**"], "25"),
         ("number", (), ["-3", "−3", "$-3", "-$3", "- 3", "-3 degrees"], "-3"),

@@ -84,8 +84,9 @@ def test_the_evidence_of_a_candidate_by_hand() -> None:
 
 
 def made_up(count: int, *, seed: int) -> Questions:
-    """Three voters: `sharp` is right in 80 %, `dull` in 50 %, and `echo` repeats dull's word; wrong ones differ. A check
-    finds half of the wrong chains."""
+    """Three voters: `sharp` is right in 80 %, `dull` in 50 %, and `echo` repeats dull's word; wrong ones differ.
+
+    A check finds half of the wrong chains."""
     chance = random.Random(seed)
     rows: Questions = []
     for _ in range(count):

@@ -45,7 +45,7 @@ def test_it_stops_where_nothing_can_change_and_not_before_the_least() -> None:
 
 
 def test_the_promise_over_questions_is_kept_on_others() -> None:
-    """At 5 % and confidence 0.95, with 300 held-out questions, at most 5 % of 1,000 others differ (chance included: 6)."""
+    """At 5 % and confidence 0.95, with 300 held-out questions: of 1,000 others 5 % may differ, with chance 6 %."""
     rule = Stopping.fit(questions(300, seed=1), chance=0.05)
     later = questions(1000, seed=2)
     differ = sum(winner(one[: rule.drawn(one)]) != winner(one) for one in later)
@@ -79,8 +79,8 @@ def test_too_few_questions_promise_nothing() -> None:
 
 @pytest.mark.parametrize("right", [20, 21, 24, 30])
 def test_the_promise_for_each_question_is_kept_in_every_order(right: int) -> None:
-    """The hardest votes there are: right : wrong is 20 : 20 (no majority), 21 : 19, 24 : 16 and 30 : 10. Of 400 orders at
-    most 5 % (20, three sd more: 33) may settle for an answer without the majority."""
+    """The hardest votes: right to wrong is 20 : 20 (no majority), 21 : 19, 24 : 16 and 30 : 10. Of 400 orders at most
+    5 % (20, three sd more: 33) may settle for an answer without the majority."""
     chance, early = random.Random(right), 0
     ballots = ["right"] * right + ["wrong"] * (FULL - right)
     for _ in range(400):

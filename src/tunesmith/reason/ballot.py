@@ -36,11 +36,11 @@ def candidates(chains: Sequence[Chain]) -> list[Candidate]:
 def evidence(chains: Sequence[Chain]) -> list[dict[str, float]]:
     """Feature -> value for each candidate, in the order of `candidates`; a feature that is absent is 0.
 
-    `source:S` log2(1 + votes of S), 1 for one vote; `agree:2`, `agree:3` at least so many sources agree; `check:C:against`,
-    `check:C:for` findings of a check, counted up to three, as a share of three, averaged over its chains; `results` share
-    of its chains' intermediate results that chains with another conclusion have too; `inside` chains with another conclusion
-    that have it as an intermediate result; `fraction`, `negative` of a number; `likelihood` mean log-probability per token
-    of its chains above that of all chains.
+    `source:S`: log2(1 + votes of S), 1 for one vote. `agree:2`, `agree:3`: at least so many sources agree.
+    `check:C:against`, `check:C:for`: findings of a check, counted up to three, as a share of three, averaged over its
+    chains. `results`: share of its chains' intermediate results that chains with another conclusion have too. `inside`:
+    chains with another conclusion that have it as an intermediate result (log2 of their number and one). `fraction`,
+    `negative`: of a number. `likelihood`: mean log-probability per token of its chains above that of all chains.
     """
     found = candidates(chains)
     results = [_results(chain) for chain in chains]

@@ -95,7 +95,7 @@ class Equal:
             case "text":
                 return folded(bare) or None
         tries: list[Kind] = ["label", "option"] if self.choices else ["number", "yes_no"]
-        found = (self._by_kind(one, bare) for one in [*tries, "text"])  # type: ignore[list-item]
+        found = (self._by_kind(one, bare) for one in [*tries, "text"])
         return next((form for form in found if form is not None), None)
 
 
