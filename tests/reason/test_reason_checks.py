@@ -72,7 +72,7 @@ def test_premises_and_coverage() -> None:
     assert said(Premises(), "6 * 17 = 102", question) == [
         ("against", "17 comes from nowhere"),
     ]
-    assert said(Coverage(), "6 + 3 = 9", question) == [("against", "8 is given and not used")]
+    assert said(Coverage(), "6/2 = 3, 6 + 3 = 9", question) == [("against", "8 is given and not used")]
     assert words(Premises(), good, "How many?") == [] and words(Coverage(), "no idea", question) == []
 
 

@@ -109,7 +109,7 @@ def _sum_after(tokens: Sequence[Token]) -> _Sum | None:
 
 
 def _sum(tokens: Sequence[Token]) -> tuple[list[Quantity], int] | None:
-    """The quantities that are added (subtracted ones negative), and the place behind them; `1 hour 30 minutes` is one."""
+    """The quantities that are added (subtracted ones negative), and the place behind them."""
     terms: list[Quantity] = []
     place, sign = 0, 1
     while place < len(tokens) and (read := _quantity(tokens, place, sign)) is not None:
