@@ -52,7 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, str(ASKED[model]).encode())
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = self.body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         model, prompt = body["model"], body["messages"][-1]["content"]
         with LOCK:
             ASKED[model] += 1
@@ -68,9 +68,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def say(self, text: str | None, stop: str = "stop") -> None:
-        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": stop}
+    def say(self, text: str | None, stop: str = "stop", **more: Any) -> None:
+        usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120, **more.pop("usage", {})}
+        message = {"role": "assistant", "content": text, **more.pop("message", {})}
+        choice = {"index": 0, "message": message, "finish_reason": stop, **more}
         body = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
         self.send(200, json.dumps(body).encode())
 
@@ -118,6 +119,30 @@ class Handler(BaseHTTPRequestHandler):
 
     def headers_of(self, prompt: str, times: int) -> None:
         self.say(str(self.headers))
+
+    def thinks(self, prompt: str, times: int) -> None:
+        """As DeepSeek's API tells it, with the figures of its usage and of its tokens."""
+        details = {"completion_tokens_details": {"reasoning_tokens": 15}}
+        tokens = {"content": [{"token": "4", "logprob": -0.25}, {"token": "2", "logprob": -0.5}]}
+        told = {"logprobs": tokens} if self.body.get("logprobs") else {}
+        self.say("42", message={"reasoning_content": "Six times seven."}, usage=details, **told)
+
+    def thinks_newly(self, prompt: str, times: int) -> None:
+        self.say("42", message={"reasoning": "Six times seven."})
+
+    def thinks_inline(self, prompt: str, times: int) -> None:
+        self.say("<think>\nSix times seven.\n</think>\n\n42")
+
+    def told(self, prompt: str, times: int) -> None:
+        self.say(json.dumps(self.body, sort_keys=True))
+
+    def no_usage(self, prompt: str, times: int) -> None:
+        self.send(200, b'{"choices": [{"message": {"content": "42"}}]}')
+
+    def mixed(self, prompt: str, times: int) -> None:
+        """Every fault in turn, by the number in the question; the rest are good."""
+        kinds = (self.thinks, self.half, self.cut, self.dead, self.empty, self.html, self.loop, self.drips)
+        kinds[int(prompt) % len(kinds)](prompt, times)
 
     def prose(self, prompt: str, times: int) -> None:
         self.say("I would rather talk about the weather, which was fine today.")

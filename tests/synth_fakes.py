@@ -11,7 +11,8 @@ from chat_server import good_answer
 from tunesmith.core.events import Event, Events
 from tunesmith.core.protocols import Context, Conversation
 from tunesmith.core.types import Answer, Drop, Example, Message, Usage, example_id
-from tunesmith.data.synthesize._teacher import Endpoint, Teacher
+from tunesmith.data.synthesize._teacher import Teacher
+from tunesmith.models.endpoint import Endpoint
 
 DOCUMENTS = (
     "Gout is treated with colchicine. It comes back in 30 of 100 patients.",

@@ -17,10 +17,10 @@ from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event
 from tunesmith.core.types import Drop, Example
 from tunesmith.data.synthesize._asking import FILE, asking
-from tunesmith.data.synthesize._endpoint import Pace
-from tunesmith.data.synthesize._teacher import Endpoint, Price, Teacher
+from tunesmith.data.synthesize._teacher import Price, Teacher
 from tunesmith.data.synthesize._yield import told_yield
 from tunesmith.data.synthesize.document_questions import DocumentQuestions
+from tunesmith.models.endpoint import Endpoint, Pace
 
 pytest.importorskip("openai", reason="needs the extra 'endpoints'")
 

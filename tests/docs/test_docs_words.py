@@ -1,15 +1,36 @@
-"""The command line in Chinese: every text of `outcome` is translated; only data stays as it is."""
+"""The command line in Chinese: every text of `outcome` and of labelling is translated; only data stays as it is."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import re
+from types import ModuleType
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tunesmith.app import pages, words
+from tunesmith.app import label_pages, label_terminal, pages, words
+from tunesmith.data.label.board import ROLES
+
+SPEAKERS = {"say", "_counted", "_table"}
+STATUS = {
+    "queue": "q",
+    "rows": 6,
+    "you": "manager",
+    "members": {"annotator": 3, "manager": 1},
+    "experts": 3,
+    "labels": ["red", "blue"],
+    "round": 1,
+    "rows_finished": 2,
+    "rows_in_round": 6,
+    "left_for_you": 1,
+    "answered_by_you": 5,
+    "disputed": 1,
+    "review": 0,
+}
 
 
 def result(outcome: str | None) -> dict[str, Any]:
@@ -64,7 +85,32 @@ def test_every_english_key_is_one_that_the_pages_say(monkeypatch: pytest.MonkeyP
     for outcome in ("passed", "stopped", "interrupted", None):
         pages.outcome(Console(quiet=True), result(outcome))
     assert asked - words._chinese().keys() == set()
-    assert words._chinese().keys() - asked == set()
+    labelling = {text for module in (label_pages, label_terminal) for text in texts(module)}
+    assert words._chinese().keys() - asked - labelling - set(ROLES) == set()
+
+
+def texts(module: ModuleType, speakers: set[str] | None = None) -> set[str]:
+    """The literal texts of a module, or those that it gives to one of the speakers."""
+    nodes: list[ast.AST] = list(ast.walk(ast.parse(inspect.getsource(module))))
+    if speakers is not None:
+        calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+        nodes = [part for call in calls if getattr(call.func, "id", "") in speakers for part in call.args]
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+@pytest.mark.parametrize("module", [label_pages, label_terminal, pages])
+def test_every_text_that_is_said_has_its_chinese_words(module: ModuleType) -> None:
+    found = texts(module, SPEAKERS)
+    assert found and found - words._chinese().keys() == set()
+
+
+def test_a_queue_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNESMITH_LANG", "zh")
+    console = Console(file=io.StringIO(), width=200, record=True)
+    label_pages.status(console, STATUS)
+    told = console.export_text()
+    assert "管理员" in told
+    assert set(re.findall(r"[A-Za-z]{2,}", told)) == {"red", "blue"}
 
 
 def test_english_is_what_everybody_else_gets(monkeypatch: pytest.MonkeyPatch) -> None:

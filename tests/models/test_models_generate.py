@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fakes import tiny_model_folder
-from tunesmith.models.generate import Generation, batches, generate, pick
+from tunesmith.models.drawing import pick
+from tunesmith.models.generate import Generation, batches, generate
 from tunesmith.models.likelihood import Tree, option_likelihood, text_likelihood
 from tunesmith.models.load import load_model
 from tunesmith.models.prefix import PrefixMemory, attention, can_share, common_prefix, visible
@@ -282,7 +283,7 @@ def test_draws_have_the_probabilities_of_the_softmax() -> None:
     logits = torch.tensor([1.0, 2.0, 3.0, 0.0, 4.0]).log()[None].expand(6_000, 5)
     for temperature, wanted in ((1.0, [0.1, 0.2, 0.3, 0.0, 0.4]), (0.5, [n / 30 for n in (1, 4, 9, 0, 16)])):
         draws = [torch.Generator().manual_seed(row) for row in range(6_000)]
-        drawn = pick(logits, Generation(1, temperature=temperature), draws)
+        drawn = pick(logits, temperature, 1.0, draws)
         shares = [drawn.count(token) / 6_000 for token in range(5)]
         assert shares == pytest.approx(wanted, abs=0.02) and shares[3] == 0
 

@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import ValidationError
 
 from fakes import edit_json, tiny_model_folder
+from reason_fakes import Drawer, Votes
 from tunesmith.core.errors import UserError
-from tunesmith.core.events import Events
-from tunesmith.core.protocols import Context, Conversation, LikelihoodAnswerer
+from tunesmith.core.events import Event, Events
+from tunesmith.core.examples import write_examples
+from tunesmith.core.protocols import Context, LikelihoodAnswerer, Sampler
 from tunesmith.core.spec import Use
-from tunesmith.core.types import Answer, Base, Checkpoint, Expert, Likelihood, Message
+from tunesmith.core.types import (
+    Answer,
+    Base,
+    Checkpoint,
+    Example,
+    Expert,
+    Message,
+    Profile,
+    Sampling,
+    Snapshot,
+    Split,
+    example_id,
+)
 from tunesmith.models.chat import Chat
-from tunesmith.reason import stage
-from tunesmith.reason.answerer import ExpertAnswerer, open_answerer
+from tunesmith.reason import line, stage
+from tunesmith.reason.answerer import ExpertAnswerer, line_of, open_answerer
+from tunesmith.reason.line import Line
+from tunesmith.reason.replay import read_chains
 from tunesmith.reason.shelf import PATHS
 from tunesmith.reason.spec import ReasonSpec
 
 ASK = [Message(role="user", content="The capital?")]
-
-
-class Echo:
-    """Answers with the limit it was given."""
-
-    name = "echo"
-
-    def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
-        return [Answer(text=f"{c[-1].content} {at_most_tokens}") for c in conversations]
-
-    def likelihood(
-        self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
-    ) -> list[list[Likelihood]]:
-        return [[Likelihood(log_probability=-1.0, tokens=1) for _ in some] for some in options]
-
-    def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:
-        return [Likelihood(log_probability=-2.0, tokens=2) for _ in texts]
 
 
 def base_in(folder: Path) -> Base:
@@ -58,29 +58,109 @@ def checkpoint_in(folder: Path, **fields: Any) -> Checkpoint:
     )  # fmt: skip
 
 
-def opened(thing: Base | Expert) -> AbstractContextManager[LikelihoodAnswerer]:
-    return open_answerer(thing)
+def row(question: str, answer: str, split: Split) -> Example:
+    messages = (Message(role="user", content=question), Message(role="assistant", content=answer))
+    return Example(id=example_id(messages, None), messages=messages, split=split)
+
+
+ROWS = [
+    row("A box holds 5 bolts. How many are in 2 boxes?", "2 * 5 = 10\nAnswer: 10", "train"),
+    row("A box holds 4 nuts. How many are in 3 boxes?", "3 * 4 = 12\nAnswer: 12", "train"),
+    row("A bag holds 6 pens. How many are in 4 bags?", "4 * 6 = 24\nAnswer: 24", "valid"),
+    row("A bag holds 7 pens. How many are in 4 bags?", "no number", "valid"),
+    row("A box holds 4 nuts. How many are in 3 boxes", "12", "test"),
+]
+"""The second training row is the test row."""
+
+
+def made(
+    tmp_path: Path, spec: ReasonSpec, model: Drawer | None = None, checkpoint: Checkpoint | None = None
+) -> tuple[Expert, list[Event]]:
+    """The stage's expert, its files in `tmp_path / "out"`, and what it told."""
+    out, told = tmp_path / "out", list[Event]()
+    out.mkdir(parents=True)
+    write_examples(out / "examples.parquet", ROWS)
+    asked = Drawer(lambda conversation, number: f"Let me see. The answer is {24 + number // 6}.")
+
+    @contextmanager
+    def opened(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
+        assert isinstance(thing, Expert) and thing.reasoning == {}
+        yield model or asked
+
+    base = base_in(tiny_model_folder(tmp_path))
+    expert = stage.run(
+        spec,
+        base=base,
+        profile=Profile(problem="p", task="generation", labels=()),
+        snapshot=Snapshot(folder=out, rows_in=5, kept=5),
+        checkpoint=checkpoint or checkpoint_in(tmp_path / "c"),
+        context=Context(tmp_path, out, tmp_path, Events(told.append), 4, "run-1", opened),
+    )
+    return expert.model_copy(update={"folder": out}), told
 
 
 def test_the_stage_makes_an_expert_of_a_checkpoint(tmp_path: Path) -> None:
-    base = base_in(tiny_model_folder(tmp_path))
-    context = Context(tmp_path, tmp_path, tmp_path, Events(), 0, "run-1", opened)
-    expert = stage.run(
-        ReasonSpec(at_most_tokens=12), base=base, checkpoint=checkpoint_in(tmp_path / "c"), context=context
-    )
+    expert, _ = made(tmp_path, ReasonSpec(at_most_tokens=12))
     assert expert.checkpoint == "ckpt-1"
-    assert expert.base_path == base.path
     assert expert.adapter_path == str(tmp_path / "c" / "adapter")
     assert expert.chat_template_hash == "abc"
-    assert expert.reasoning == {"use": "direct", "at_most_tokens": 12}
+    assert expert.reasoning == {
+        "paths": {"use": "direct"},
+        "sampling": {"temperature": 0.6, "top_p": 0.95, "think": "auto", "seed": 4},
+        "check": [],
+        "fuse": None,
+        "conclude": "auto",
+        "options": [],
+        "abstain_below": 0.0,
+        "at_most_tokens": 12,
+    }
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["examples.parquet"]
 
 
 def test_a_model_that_was_trained_itself_is_the_expert(tmp_path: Path) -> None:
-    base, checkpoint = base_in(tiny_model_folder(tmp_path)), checkpoint_in(tmp_path / "c")
     (tmp_path / "c" / "model").mkdir(parents=True)
-    context = Context(tmp_path, tmp_path, tmp_path, Events(), 0, "run-1", opened)
-    expert = stage.run(ReasonSpec(), base=base, checkpoint=checkpoint, context=context)
+    expert, _ = made(tmp_path, ReasonSpec())
     assert (expert.base_path, expert.adapter_path) == (str(tmp_path / "c" / "model"), None)
+
+
+def test_ways_that_show_examples_get_training_rows_without_held_out_ones(tmp_path: Path) -> None:
+    spec = ReasonSpec(paths=Use.model_validate({"use": "self_consistency", "draws": 2, "ask": [{"use": "few_shot"}]}))
+    expert, told = made(tmp_path, spec)
+    thinks = line_of(expert)
+    assert [entry.question for entry in thinks.library.entries] == [ROWS[0].messages[0].content]
+    assert any(event.data.get("held-out") == 1 for event in told)
+    assert "pens" not in (tmp_path / "out" / "held_out.json").read_text()
+    assert expert.reasoning["paths"]["ask"][0]["use"] == "few_shot"
+    assert thinks.paths == PATHS.build(spec.paths)
+
+
+def test_a_fusion_is_taught_on_validation_rows_and_the_chains_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the two validation rows has a number to compare with; 7 chains say 24, the eighth one 25."""
+    shelf = SimpleNamespace(build=lambda use, where: Votes(), settings=lambda use, where: {"use": use.use})
+    for module in (stage, line):
+        monkeypatch.setattr(module, "FUSIONS", shelf)
+    paths = Use.model_validate({"use": "self_consistency", "draws": 7})
+    expert, _ = made(tmp_path, ReasonSpec(paths=paths, fuse=Use(use="votes"), conclude="number"))
+    (question,) = read_chains(tmp_path / "out" / "chains.jsonl")
+    assert (question.right, [chain.conclusion for chain in question.chains]) == ("24", ["24"] * 6 + ["25"])
+    thinks = line_of(expert)
+    assert thinks.learnt == {"rows": 1}
+    assert thinks.answer(question.chains).confidence == pytest.approx(6 / 7)
+
+
+def test_everything_wrong_with_the_section_is_told(tmp_path: Path) -> None:
+    spec = ReasonSpec.model_validate(
+        {"paths": {"use": "few_shot", "shots": 0}, "check": [{"use": "arithmetics"}], "fuse": {"use": "majoritty"}}
+    )
+    assert [(p.code, p.path) for p in stage.check(spec, tmp_path)] == [
+        ("wrong-value", "reason.paths.shots"),
+        ("unknown-component", "reason.check[0]"),
+        ("unknown-component", "reason.fuse"),
+    ]
+    inside = ReasonSpec.model_validate({"paths": {"use": "adaptive", "ask": [{"use": "few_shot", "by": {"use": "x"}}]}})
+    assert [p.code for p in stage.check(inside, tmp_path)] == ["unknown-component"]
 
 
 def test_an_unknown_way_of_reasoning_is_told_with_the_nearest(tmp_path: Path) -> None:
@@ -96,20 +176,20 @@ def test_a_limit_below_one_token_is_refused() -> None:
         ReasonSpec(at_most_tokens=0)
 
 
-@pytest.mark.parametrize("name", PATHS.names())
-def test_every_way_of_reasoning_answers_each_question_in_order(name: str) -> None:
-    paths = PATHS.build(name)
-    questions = [[Message(role="user", content=word)] for word in ("one", "two")]
-    answers = paths.answer(Echo(), questions, at_most_tokens=4)
-    assert [answer.text.split()[0] for answer in answers] == ["one", "two"]
-    assert paths.answer(Echo(), [], at_most_tokens=4) == []
-
-
 def test_the_lower_limit_counts_and_likelihood_passes_through() -> None:
-    expert = ExpertAnswerer(Echo(), PATHS.build("direct"), at_most_tokens=8)
-    assert isinstance(expert, LikelihoodAnswerer)
-    assert expert.answer([ASK], at_most_tokens=20)[0].text == "The capital? 8"
-    assert expert.answer([ASK], at_most_tokens=3)[0].text == "The capital? 3"
+    class Limits(Drawer):
+        limits: ClassVar[list[int]] = []
+
+        def sample(self, *asked: Any, at_most_tokens: int, **more: Any) -> list[list[Answer]]:
+            self.limits.append(at_most_tokens)
+            return super().sample(*asked, at_most_tokens=at_most_tokens, **more)
+
+    expert = ExpertAnswerer(Limits(lambda c, n: "so"), Line(PATHS.build("direct")), at_most_tokens=8)
+    assert isinstance(expert, LikelihoodAnswerer) and isinstance(expert, Sampler)
+    assert [expert.answer([ASK], at_most_tokens=n)[0].text for n in (20, 3)] == ["so", "so"]
+    assert expert.chains([ASK], at_most_tokens=20)[0][0].written == "so"
+    assert expert.sample([ASK], draws=[range(2)], at_most_tokens=9, how=Sampling())[0][1].text == "so"
+    assert Limits.limits == [8, 3, 8, 8]
     assert expert.likelihood([ASK], [["a", "b"]])[0][1].log_probability == -1.0
     assert expert.text_likelihood(["a"])[0].tokens == 2
 
@@ -118,7 +198,7 @@ def test_a_base_and_an_expert_of_it_without_adapter_answer_alike(tmp_path: Path)
     base = base_in(tiny_model_folder(tmp_path))
     expert = Expert(
         id="exp-1", checkpoint=None, base_path=base.path, chat_template_hash=base.chat_template_hash,
-        reasoning={"use": "direct", "at_most_tokens": 4},
+        reasoning={"paths": {"use": "direct"}, "at_most_tokens": 4},
     )  # fmt: skip
     with open_answerer(base) as one, open_answerer(expert) as other:
         assert (one.name, other.name) == ("base-1", "exp-1")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tune_jobs import JOBS
+from tune_jobs import COMPILED, JOBS
 
 DRIVER = Path(__file__).with_name("tune_driver.py")
 KILLED = -9
@@ -111,3 +111,29 @@ def test_five_hundred_kills(driver: Driver, tmp_path: Path) -> None:
         resumed += driver.check(job, out) > 0
         shutil.rmtree(out)
     assert inside == 167 and resumed > KILLS / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", COMPILED)
+def test_compiled_layers_are_compiled_alike_by_the_process_that_goes_on(job: str, tmp_path: Path) -> None:
+    """Three processes: one trains to the end, one dies half-way inside a checkpoint, and the third goes on from there.
+
+    Torch's compiler may choose other code for other lengths of rows; the batch that it sees first is the same.
+    """
+    command, environment = [sys.executable, str(DRIVER), str(tmp_path)], {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def trained(name: str, *, kill_at: int | None = None) -> Any:
+        out = tmp_path / name
+        asked = {"job": job, "out": str(out), "kill_at": kill_at, "kill_after": None, "here": True}
+        ended = subprocess.run(
+            command, env=environment, input=json.dumps(asked) + "\n", text=True, check=False, capture_output=True
+        )
+        assert ended.returncode == (KILLED if kill_at else 0), ended.stderr[-2000:]
+        return None if kill_at else json.loads((out / "result.json").read_text())
+
+    whole = trained("whole")
+    trained("killed", kill_at=whole["calls"] // 2)
+    resumed = trained("killed")
+    assert resumed["resumed_after"] >= 2 and not whole["told"]
+    for same in ("digests", "curve", "valid_loss", "told"):
+        assert resumed[same] == whole[same], same

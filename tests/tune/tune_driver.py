@@ -37,14 +37,14 @@ UNLIKE = {"tokens_per_second"}
 def train(folder: Path, name: str, out: Path) -> dict[str, Any]:
     """Train job `name` in `out`, or go on with it; what two runs of the same training must have in common."""
     from tune_fakes import base_of, context_of, profile, snapshot_of, some_rows, spec, tokens_of
-    from tune_jobs import JOBS
+    from tune_jobs import COMPILED, JOBS
 
     from tunesmith.core.events import Event
     from tunesmith.core.ids import digest_file
     from tunesmith.tune import stage
 
     heard: list[Event] = []
-    context, job = context_of(out, heard), JOBS[name]
+    context, job = context_of(out, heard), {**JOBS, **COMPILED}[name]
     made = stage.run(
         spec(**job.settings),
         base=base_of(model_folder(folder, job.architecture)),

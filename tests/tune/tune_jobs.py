@@ -43,3 +43,9 @@ JOBS = {
     "lora with gradients accumulated over rows of their own": Job({"strategy": LORA, "tokens_per_micro_batch": 16}),
     "lora where a row is a step": Job({"strategy": LORA, "rows_per_step": 1, "epochs": 1}),
 }
+
+COMPILED = {
+    "compiled layers": Job({"strategy": LORA, "speed": {"compile": "on"}}),
+    "compiled layers, every weight trained": Job({"strategy": {"use": "full"}, "speed": {"compile": "on"}}),
+}
+"""Compiled by a real compiler, which takes a minute each: for slow tests, and never in a forked process."""

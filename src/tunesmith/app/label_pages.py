@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tunesmith.app.pages import number
+from tunesmith.app.words import say
 
 
 def plain(console: Console, result: Any) -> None:
@@ -20,9 +21,9 @@ def plain(console: Console, result: Any) -> None:
 def row(console: Console, result: dict[str, Any] | None) -> None:
     """One row to label."""
     if result is None:
-        console.print("nothing is left for you in this round")
+        console.print(say("nothing is left for you in this round"))
         return
-    console.print(f"[dim]{escape(result['row'])}, {result['left']:,} left[/]", highlight=False)
+    console.print(f"[dim]{escape(result['row'])}, {say('left')}: {result['left']:,}[/]", highlight=False)
     if result["question"]:
         console.print(result["question"], style="bold", markup=False)
     console.print(result["text"], markup=False, highlight=False)
@@ -30,29 +31,43 @@ def row(console: Console, result: dict[str, Any] | None) -> None:
 
 def status(console: Console, result: dict[str, Any]) -> None:
     """How far a queue is."""
-    console.print(f"[bold]{escape(result['queue'])}[/]: {result['rows']:,} rows, you are {result['you']}")
-    people = ", ".join(f"{count} {role}s" for role, count in result["members"].items())
-    console.print(f"  {people}; {result['experts']} answers a row; labels: {escape(', '.join(result['labels']))}")
+    console.print(f"[bold]{escape(result['queue'])}[/]: {_counted(result['rows'], 'rows')}; {_role(result['you'])}")
+    people = ", ".join(f"{say(role)} {count}" for role, count in result["members"].items())
+    console.print(f"  {people}; {say('answers a row')}: {result['experts']}")
+    console.print(f"  {say('labels')}: {escape(', '.join(result['labels']))}")
     if result["round"] is None:
-        console.print(f"  no round is open, {result['rounds_closed']} closed")
+        console.print(f"  {say('no round is open')}; {say('closed rounds')}: {result['rounds_closed']}")
     else:
         done, of = result["rows_finished"], result["rows_in_round"]
-        console.print(f"  round {result['round']}: {done:,} of {of:,} rows finished")
+        console.print(f"  {say('round')} {result['round']}: {done:,} / {of:,} {say('rows finished')}")
     if result["left_for_you"] or result["answered_by_you"]:
-        console.print(f"  you: {result['answered_by_you']:,} answered, {result['left_for_you']:,} left")
-    console.print(f"  {result['disputed']:,} rows disputed, {result['review']:,} to review")
+        answered, left = result["answered_by_you"], result["left_for_you"]
+        console.print(f"  {say('you')}: {say('answered')} {answered:,}, {say('left')} {left:,}")
+    console.print(f"  {say('disputed')}: {result['disputed']:,}; {say('to review')}: {result['review']:,}")
     for reason, count in result.get("left_out", {}).items():
-        console.print(f"  left out: {count:,} {escape(reason)}")
+        console.print(f"  {say('left out')}: {count:,} {escape(reason)}")
     if result.get("copies"):
-        console.print(f"  left out: {result['copies']:,} rows that say the same as another")
+        console.print(f"  {say('left out')}: {_counted(result['copies'], 'rows that say the same as another')}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {say(what)}"
+
+
+def _role(role: str) -> str:
+    return f"{say('you are')} {say(role)}"
+
+
+def _table(*headings: str, title: str | None = None) -> Table:
+    return Table(*map(say, headings), title=title)
 
 
 def agreement(console: Console, result: dict[str, Any]) -> None:
     """Alpha and the kappas."""
-    table = Table("who", "coefficient", "value", "95 % interval", "rows", title=escape(result["queue"]))
-    table.add_row("everybody", f"alpha, {result['scale']}", *_figures(result["alpha"]))
+    table = _table("who", "coefficient", "value", "95 % interval", "rows", title=escape(result["queue"]))
+    table.add_row(say("everybody"), f"alpha, {result['scale']}", *_figures(result["alpha"]))
     for pair in result["kappas"]:
-        table.add_row(f"{pair['first']} and {pair['second']}", "kappa", *_figures(pair["estimate"]))
+        table.add_row(escape(f"{pair['first']} - {pair['second']}"), "kappa", *_figures(pair["estimate"]))
     console.print(table)
     console.print(escape(result["told"]), highlight=False)
 
@@ -65,52 +80,55 @@ def _figures(estimate: dict[str, Any]) -> tuple[str, str, str]:
 
 def rules(console: Console, result: dict[str, Any]) -> None:
     """What each function did, and what they come to together."""
-    table = Table("function", "labels", "coverage", "overlap", "conflict", "accuracy", "failures")
+    table = _table("function", "labels", "coverage", "overlap", "conflict", "accuracy", "failures")
     for each in result["functions"]:
         shares = [number(each[key]) for key in ("coverage", "overlap", "conflict", "accuracy")]
         failed = "; ".join(f"{what} ({count})" for what, count in each["failures"].items())
-        failed += " - stopped" * each["stopped"]
+        failed += f" - {say('stopped')}" * each["stopped"]
         table.add_row(escape(each["name"]), escape(", ".join(each["labels"])), *shares, escape(failed))
     console.print(table)
-    judged = f", {number(result['accuracy'])} right of {result['gold']:,} labelled by people" if result["gold"] else ""
-    console.print(
-        f"{result['model']}: {result['covered']:,} of {result['rows']:,} rows have a label, "
-        f"{result['sure']:,} at {result['threshold']:g} or above{judged}",
-        highlight=False,
-    )
+    told = [
+        f"{result['model']}: {result['covered']:,} / {result['rows']:,} {say('rows have a label')}",
+        f"{result['sure']:,} {say('of them at this probability or above')}: {result['threshold']:g}",
+    ]
+    if result["gold"]:
+        told.append(f"{say('right of those labelled by people')}: {number(result['accuracy'])} ({result['gold']:,})")
+    console.print("; ".join(told), highlight=False)
     trusted = result["trust"]["trusted"]
     console.print(escape(result["trust"]["told"]), style="green" if trusted else "yellow", highlight=False)
-    kept = "kept; every row still goes to people" if not trusted else "kept"
-    console.print(kept if result["saved"] else "not kept: add --save to keep them")
+    kept = "kept" if trusted else "kept; every row still goes to people"
+    console.print(say(kept if result["saved"] else "not kept: add --save to keep them"))
 
 
 def errors(console: Console, result: dict[str, Any]) -> None:
     """Labels that look wrong."""
-    table = Table("rank", "row", "label", "suggested", "probability of the label")
+    table = _table("rank", "row", "label", "suggested", "probability of the label")
     for each in result["flagged"]:
         values = (each["row"], each["label"], each["suggested"])
         table.add_row(str(each["rank"]), *(escape(value) for value in values), number(each["score"]))
     console.print(table)
     flagged = len(result["flagged"])
-    console.print(f"{flagged:,} of {result['looked_at']:,} labels are flagged for review by {escape(result['model'])}")
+    told = say("labels are flagged for review by")
+    console.print(f"{flagged:,} / {result['looked_at']:,} {told} {escape(result['model'])}")
 
 
 def consistency(console: Console, result: dict[str, Any]) -> None:
     """Where a model and people differ."""
-    table = Table("rank", "row", "people", "model", "confidence")
+    table = _table("rank", "row", "people", "model", "confidence")
     for each in result["differing"]:
         values = (each["row"], each["label"], each["suggested"])
         table.add_row(str(each["rank"]), *(escape(value) for value in values), number(each["score"]))
     console.print(table)
+    same = f"{result['agreeing']:,} / {result['compared']:,} {say('labels are those of people')}"
     console.print(
-        f"{escape(result['model'])}: {result['agreeing']:,} of {result['compared']:,} labels are those of people, "
-        f"{result['without_prediction']:,} rows without an answer, {result['unreadable']:,} answers that are no label"
+        f"{escape(result['model'])}: {same}; {_counted(result['without_prediction'], 'rows without an answer')}; "
+        f"{_counted(result['unreadable'], 'answers that are no label')}"
     )
 
 
 def review(console: Console, result: list[dict[str, Any]]) -> None:
     """The rows to look at again."""
-    table = Table("row", "why", "label", "suggested", "by")
+    table = _table("row", "why", "label", "suggested", "by")
     for each in result:
         for reason in each["reasons"]:
             values = (each["row"], reason["why"], reason["label"], reason["suggested"], reason["model"])

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tunesmith.app import label_pages as pages
+from tunesmith.app.words import say
 from tunesmith.core.errors import UserError
 
 _MOST_KEYS = 9
@@ -32,7 +33,7 @@ def label_rows(desk: Any) -> None:
         if key == _END:
             break
         _told(console, partial(_answered, console, desk, row, key))
-    console.print(f"{desk.status()['answered_by_you']:,} rows answered by you in this round")
+    console.print(f"{desk.status()['answered_by_you']:,} {say('rows answered by you in this round')}")
 
 
 def settle_rows(desk: Any) -> None:
@@ -48,16 +49,16 @@ def settle_rows(desk: Any) -> None:
         if key == _END:
             break
         if key != "s":
-            reason = _line(console, "reason: ")
+            reason = _line(console, f"{say('reason')}: ")
             _told(console, partial(desk.decide, row["row"], key, reason))
-    console.print(f"{len(desk.disputes()):,} rows still disputed")
+    console.print(f"{len(desk.disputes()):,} {say('rows still disputed')}")
 
 
 def _answered(console: Console, desk: Any, row: dict[str, Any], key: str) -> None:
     if key == "u":
-        console.print(f"taken back: {desk.undo()['row']}", markup=False)
+        console.print(f"{say('taken back')}: {desk.undo()['row']}", markup=False)
     elif key == "s":
-        desk.skip(row["row"], _line(console, "why: "))
+        desk.skip(row["row"], _line(console, f"{say('why')}: "))
     else:
         desk.label(row["row"], key)
 
@@ -74,7 +75,8 @@ def _told(console: Console, action: Callable[[], Any]) -> None:
 def _asked(console: Console, labels: Sequence[str], commands: dict[str, str]) -> str:
     """One of `labels`, or a key of `commands`; asked again until it is one."""
     keys = {str(n): label for n, label in enumerate(labels, start=1)}
-    told = [f"[bold]{key}[/] {escape(what)}" for key, what in [*keys.items(), *commands.items()]]
+    told = [f"[bold]{key}[/] {escape(what)}" for key, what in keys.items()]
+    told += [f"[bold]{key}[/] {say(what)}" for key, what in commands.items()]
     console.print("  ".join(told), highlight=False)
     by_key = sys.stdin.isatty() and len(labels) <= _MOST_KEYS
     while True:
@@ -85,7 +87,7 @@ def _asked(console: Console, labels: Sequence[str], commands: dict[str, str]) ->
             return said
         if said in ("\x03", "\x04"):
             raise KeyboardInterrupt
-        console.print("that is none of these", style="yellow")
+        console.print(say("that is none of these"), style="yellow")
 
 
 def _line(console: Console, prompt: str, *, ends: str = "") -> str:

@@ -122,6 +122,18 @@ class Workshop:
         with self._written(project.home) as store:
             return show(project, store)
 
+    def compare(self, first: str, second: str, *, project: Path = Path()) -> dict[str, Any]:
+        """What differs between two reports, second minus first, row by row with the paired test.
+
+        Args:
+            first: a project (its last report), the folder of a report, or the id of a run of the stage evaluate.
+            second: the same.
+            project: the project in whose runs ids are looked for.
+        """
+        from tunesmith.project.comparing import compare_reports
+
+        return compare_reports(first, second, project=project)
+
     def runs(self, path: Path) -> list[dict[str, Any]]:
         """Every run of the whole line, newest first."""
         from tunesmith.project.file import load
@@ -192,6 +204,40 @@ class Workshop:
             open_last(project, store, self.events, base=base) as answerer,
         ):
             yield answerer
+
+    def ask(self, path: Path, question: str, **how: Any) -> dict[str, Any]:
+        """One question to the last expert: answer, chains, findings, votes and posterior.
+
+        Args:
+            path: the project.
+            question: what to ask; the project's system turn stands before it.
+            how: `base` (the base model, by the project's way of reasoning), `draws` (chains; None: as the project has
+                it), `at_most_tokens` (of a chain); `endpoint` (address), `model` (its name there) and `key`
+                (environment variable) of a served model.
+        """
+        from tunesmith.project.file import load
+        from tunesmith.project.think import Asked, ask
+
+        project = load(path)
+        with self._written(project.home) as store:
+            return ask(project, store, self.events, question, Asked.of(**how))
+
+    def learn(self, path: Path, to: Path | None = None, *, rows: int | None = None, **how: Any) -> dict[str, Any]:
+        """Let the last expert solve its training questions, and write the chains that pass as training rows.
+
+        Args:
+            path: the project.
+            to: file to write, inside the project; None: `data/learnt.jsonl`.
+            rows: most questions; None: all.
+            how: as in `ask`.
+        """
+        from tunesmith.project.file import load
+        from tunesmith.project.think import Asked, learn
+
+        project = load(path)
+        with self._written(project.home) as store:
+            file = to or project.root / "data" / "learnt.jsonl"
+            return learn(project, store, self.events, file, Asked.of(**how), at_most_rows=rows)
 
     def labelling(self, path: Path, *, name: str) -> Any:
         """The labelling queues of a project for the person `name`: see `tunesmith.app.labelling.Labelling`."""

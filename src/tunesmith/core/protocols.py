@@ -25,6 +25,7 @@ from tunesmith.core.types import (
     Message,
     Profile,
     Refusal,
+    Sampling,
     Score,
     Triple,
 )
@@ -55,6 +56,28 @@ class LikelihoodAnswerer(Answerer, Protocol):
 
     def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:
         """The likelihood of plain texts, given their first token; no chat template."""
+        ...
+
+
+@runtime_checkable
+class Sampler(Answerer, Protocol):
+    """An answerer that can also draw several answers to one conversation."""
+
+    def sample(
+        self, conversations: Sequence[Conversation], *, draws: Sequence[range], at_most_tokens: int, how: Sampling
+    ) -> list[list[Answer]]:
+        """For conversation n its answers number `draws[n]`, in order.
+
+        An answer is a function of the seed, the conversation and its number: it depends neither on the other
+        conversations nor on what was drawn before, up to rounding. What cannot be answered is an answer that stops
+        with `error` and says why. A prompt's tokens are counted once a call, in its first answer.
+
+        Args:
+            conversations: what is asked.
+            draws: for each conversation, the numbers of its answers.
+            at_most_tokens: of one answer, reasoning included.
+            how: temperature and the like.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ Longer than other files because the whole vocabulary, every field explained, is 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -580,8 +580,10 @@ class Answer(Noun):
         confidence: probability that the answer is right, in [0, 1]; None where nobody estimated it.
         evidence: what checks found, JSON values.
         usage: what it cost.
-        stop: `end` (end-of-turn), `length` (ran out of tokens), `error`.
+        stop: `end` (end-of-turn), `length` (ran out of tokens, or was cut: `evidence["cut"]` says why), `error`.
         route: which expert or fallback answered.
+        log_probability: of the tokens that the model chose, in nats, by its own distribution (temperature 1, nothing
+            left out); None where nobody counted it.
     """
 
     text: str
@@ -592,6 +594,24 @@ class Answer(Noun):
     usage: Usage = Usage()
     stop: Literal["end", "length", "error"] = "end"
     route: str = ""
+    log_probability: float | None = None
+
+
+class Sampling(Noun):
+    """How paths are drawn; the defaults are those of DeepSeek-R1's model card.
+
+    Fields:
+        temperature: logits are divided by it; 0 takes the likeliest token.
+        top_p: draw from the smallest set of tokens with at least this probability (Holtzman et al., 2020).
+        think: whether a model that can reason in `<think>` does: `auto` as its chat template has it, `on`, `off`, or
+            on with at most so many tokens, after which it is made to close its thought.
+        seed: of all draws.
+    """
+
+    temperature: float = Field(default=0.6, ge=0.0, le=2.0)
+    top_p: float = Field(default=0.95, gt=0.0, le=1.0)
+    think: Literal["auto", "on", "off"] | Annotated[int, Field(ge=1)] = "auto"
+    seed: int = 0
 
 
 class Likelihood(Noun):
@@ -624,7 +644,7 @@ class Measure(Noun):
         level: coverage of the interval.
         n: examples that were scored; `unscored`: examples that were not.
         slice: `all`, or `attribute=value`.
-        p: two-sided p-value of the paired test, for differences.
+        p: two-sided p-value of the paired test, for differences; `p_adjusted`: the same among all that were made.
         method: how the interval was made.
         unit: `share`, `nats`, `seconds`, `tokens/s`, `ratio`, ...
     """
@@ -639,6 +659,7 @@ class Measure(Noun):
     unscored: int = 0
     slice: str = "all"
     p: float | None = None
+    p_adjusted: float | None = None
     method: str = ""
     unit: str = "share"
 

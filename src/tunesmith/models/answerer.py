@@ -7,19 +7,22 @@ import gc
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
-from tunesmith.core.types import Answer, Likelihood, Usage
+from tunesmith.core.types import Answer, Likelihood, Sampling, Usage
 from tunesmith.models.chat import Chat
-from tunesmith.models.generate import Generated, Generation, Progress, generate, stop_ids_of
+from tunesmith.models.generate import Generated, Generation, Progress, Thought, generate, stop_ids_of
 from tunesmith.models.likelihood import option_likelihood, text_likelihood
 from tunesmith.models.prefix import PrefixMemory
+from tunesmith.models.turns import CLOSE
+
+Think = Literal["auto", "on", "off"]
 
 
 class LocalAnswerer:
-    """Answers greedily with a transformers model; the same conversations give the same answers.
+    """Answers with a transformers model; the same conversations give the same answers.
 
     Args:
         model: a causal language model in evaluation mode; its weights must not change while it answers.
@@ -46,16 +49,31 @@ class LocalAnswerer:
             UserError: the chat template refuses a conversation.
         """
         prompts = [self.chat.prompt(conversation) for conversation in conversations]
-        fits = [n for n, prompt in enumerate(prompts) if len(prompt) + at_most_tokens <= self.context]
-        how = Generation(at_most_tokens, self.stop_ids)
-        began = time.perf_counter()
-        said = generate(self.model, [prompts[n] for n in fits], how, on_progress=self.on_progress, memory=self._memory)
-        seconds = (time.perf_counter() - began) / max(1, len(fits))
-        answered = dict(zip(fits, said, strict=True))
-        return [
-            self._answer(prompt, answered[n], seconds) if n in answered else self._too_long(prompt, at_most_tokens)
-            for n, prompt in enumerate(prompts)
-        ]
+        once = [range(1)] * len(prompts)
+        said = self._said(prompts, once, Generation(at_most_tokens, self.stop_ids))
+        return [answer for answers in said for answer in answers]
+
+    def sample(
+        self, conversations: Sequence[Conversation], *, draws: Sequence[range], at_most_tokens: int, how: Sampling
+    ) -> list[list[Answer]]:
+        """See `core.protocols.Sampler`. A path that only repeats itself is cut: `evidence["cut"]` is `loop`.
+
+        Raises:
+            UserError: the chat template refuses a conversation.
+        """
+        think = how.think if isinstance(how.think, str) else "on"
+        prompts = [self.chat.prompt(conversation, think=think) for conversation in conversations]
+        generation = Generation(
+            at_most_tokens,
+            self.stop_ids,
+            temperature=how.temperature,
+            top_p=how.top_p,
+            seed=how.seed,
+            scored=True,
+            cut_loops=True,
+            thought=self._thought(how.think) if isinstance(how.think, int) else None,
+        )
+        return self._said(prompts, draws, generation, think=think)
 
     def likelihood(
         self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
@@ -86,16 +104,57 @@ class LocalAnswerer:
         """Tokens that end an answer: the template's end of turn, and what the model's generation config says."""
         return stop_ids_of(self.model, self.chat.stop_ids)
 
-    def _answer(self, prompt: Sequence[int], said: Generated, seconds: float) -> Answer:
-        reasoning, text = self.chat.parse(self.chat.tokenizer.decode(said.ids, skip_special_tokens=False))
+    def _said(
+        self, prompts: Sequence[list[int]], draws: Sequence[range], how: Generation, *, think: Think = "auto"
+    ) -> list[list[Answer]]:
+        """For each prompt its draws, all in one batch."""
+        fits = [len(prompt) + how.at_most_tokens <= self.context for prompt in prompts]
+        rows = [(n, number) for n, fit in enumerate(fits) if fit for number in draws[n]]
+        began = time.perf_counter()
+        said = generate(
+            self.model,
+            [prompts[n] for n, _ in rows],
+            how,
+            numbers=[number for _, number in rows],
+            on_progress=self.on_progress,
+            memory=self._memory,
+        )
+        seconds = (time.perf_counter() - began) / max(1, len(rows))
+        answers: list[list[Answer]] = [[] for _ in prompts]
+        for (n, _), one in zip(rows, said, strict=True):
+            answers[n].append(self._answer(0 if answers[n] else len(prompts[n]), one, seconds, how=how, think=think))
+        too_long = [self._too_long(prompt, how.at_most_tokens) for prompt in prompts]
+        return [
+            a if fit else [too_long[n]] * len(draws[n]) for n, (a, fit) in enumerate(zip(answers, fits, strict=True))
+        ]
+
+    def _answer(self, prompt_tokens: int, said: Generated, seconds: float, *, how: Generation, think: Think) -> Answer:
+        reasoning, text = self.chat.parse(self.chat.tokenizer.decode(said.ids, skip_special_tokens=False), think=think)
         thought = len(self.chat.tokenizer.encode(reasoning, add_special_tokens=False)) if reasoning else 0
         usage = Usage(
-            prompt_tokens=len(prompt),
+            prompt_tokens=prompt_tokens,
             answer_tokens=max(0, len(said.ids) - thought),
             reasoning_tokens=thought,
             seconds=seconds,
         )
-        return Answer(text=text, reasoning=reasoning, usage=usage, stop=said.stop, route=self.name)
+        return Answer(
+            text=text,
+            reasoning=reasoning,
+            evidence={"cut": "loop"} if said.looped else {},
+            usage=usage,
+            stop=said.stop,
+            route=self.name,
+            log_probability=said.log_probability if how.scored else None,
+        )
+
+    def _thought(self, tokens: int) -> Thought:
+        """A thought of at most so many tokens, for prompts that end inside one."""
+        tokenizer = self.chat.tokenizer
+
+        def is_open(ids: list[int]) -> bool:
+            return CLOSE not in tokenizer.decode(ids, skip_special_tokens=False)
+
+        return Thought(tokens, is_open, tuple(tokenizer.encode(f"\n{CLOSE}\n\n", add_special_tokens=False)))
 
     def _too_long(self, prompt: Sequence[int], at_most_tokens: int) -> Answer:
         found = {"error": "prompt-too-long", "prompt": len(prompt), "answer": at_most_tokens, "context": self.context}

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.types import Message
 from tunesmith.models.template import ChatTemplate
-from tunesmith.models.turns import CLOSE, OPEN, Turn, find_ending, lay_out
+from tunesmith.models.turns import CLOSE, OPEN, Turn, find_ending, lay_out, with_thought
 
 Reasoning = Literal["keep", "drop", "empty", "as_data"]
 
@@ -95,17 +95,20 @@ class Chat:
         text = self._template.render([Message(role="user", content="probe")], prompt=True)
         return text.rfind(OPEN) > text.rfind(CLOSE)
 
-    def prompt(self, messages: Sequence[Message], tools: Sequence[str] = ()) -> list[int]:
+    def prompt(
+        self, messages: Sequence[Message], tools: Sequence[str] = (), *, think: Literal["auto", "on", "off"] = "auto"
+    ) -> list[int]:
         """Token ids of the served prompt: the template's own rendering, generation prompt included.
 
         Args:
             messages: the turns so far.
             tools: each tool's JSON schema as JSON text.
+            think: `on` ends it inside a thought, `off` behind an empty one; `auto` leaves it as the template has it.
 
         Raises:
             UserError: the template refuses the conversation.
         """
-        return self._encode(self._template.render(messages, tools, prompt=True))
+        return self._encode(with_thought(self._template.render(messages, tools, prompt=True), think))
 
     def render(
         self, messages: Sequence[Message], tools: Sequence[str] = (), *, reasoning: Reasoning = "as_data"
@@ -173,12 +176,16 @@ class Chat:
         row = self.render([question, Message(role="assistant", content=text)])
         return [i for i, trained in zip(row.ids, row.trained, strict=True) if trained]
 
-    def parse(self, text: str) -> tuple[str | None, str]:
+    def parse(self, text: str, *, think: Literal["auto", "on", "off"] = "auto") -> tuple[str | None, str]:
         """Generated text as (reasoning, answer), split at `</think>`.
 
         Reasoning is None where the text has none. Text that was cut inside its reasoning has an empty answer.
+
+        Args:
+            text: what was generated.
+            think: as the prompt was made, see `prompt`.
         """
-        return split_reasoning(text, inside=self.opens_thinking)
+        return split_reasoning(text, inside=think == "on" or (think == "auto" and self.opens_thinking))
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)

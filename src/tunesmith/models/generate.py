@@ -5,15 +5,35 @@ Greedy text equals `transformers.generate` on each row alone, up to ties of floa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 
+from tunesmith.models.drawing import log_probabilities, pick, stream
+from tunesmith.models.loops import loops
 from tunesmith.models.prefix import PrefixMemory, SharedPrefix, common_prefix, sharing, visible
 
 Progress = Callable[[int, int], None]
+_LOOK_EVERY = 16
+"""Tokens of an answer after which it is looked at for loops."""
+
+
+@dataclass(frozen=True)
+class Thought:
+    """How long a model may think before it answers.
+
+    Args:
+        tokens: so many; then a thought that is still open is closed.
+        is_open: whether an answer that begins with these tokens is still thinking.
+        closing: the tokens that close it.
+    """
+
+    tokens: int
+    is_open: Callable[[list[int]], bool]
+    closing: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,9 @@ class Generation:
         seed: of the draws; each row has its own stream, so an answer does not depend on its batch.
         token_budget: most tokens (prompt beyond the shared prefix, and answer) that a batch holds in its cache.
         rows_at_once: most rows of a batch.
+        scored: whether log-probabilities are summed up.
+        cut_loops: whether an answer that only repeats itself is cut.
+        thought: None: the model thinks as long as it likes.
     """
 
     at_most_tokens: int
@@ -37,15 +60,31 @@ class Generation:
     seed: int = 0
     token_budget: int = 16_384
     rows_at_once: int = 64
+    scored: bool = False
+    cut_loops: bool = False
+    thought: Thought | None = None
 
 
 @dataclass
 class Generated:
-    """One answer: its tokens without the stop token, why it ended, and the stop token if one ended it."""
+    """One answer.
+
+    Args:
+        ids: its tokens without the stop token.
+        stop: why it ended.
+        stop_id: the stop token, if one ended it.
+        looped: it was cut because it only repeated itself; `stop` is `length`.
+        log_probability: of the tokens that the model chose (stop token included), in nats, at temperature 1; 0 where
+            `Generation.scored` is off.
+        forced: tokens that closed its thought; the model did not choose them.
+    """
 
     ids: list[int] = field(default_factory=list)
     stop: Literal["end", "length"] = "length"
     stop_id: int | None = None
+    looped: bool = False
+    log_probability: float = 0.0
+    forced: int = 0
 
 
 @torch.inference_mode()
@@ -54,6 +93,7 @@ def generate(
     prompts: Sequence[Sequence[int]],
     how: Generation,
     *,
+    numbers: Sequence[int] | None = None,
     on_progress: Progress | None = None,
     memory: PrefixMemory | None = None,
 ) -> list[Generated]:
@@ -64,6 +104,8 @@ def generate(
         prompts: token ids, none empty; together with the answer no longer than the model's context. Prompts that are
             the same (several draws of one question) are computed once in a batch.
         how: limits, stop tokens, sampling.
+        numbers: which draw of its prompt each row is; the same prompt and number give the same draw. None: the rows of
+            a prompt are its draws 0, 1, 2, ...
         on_progress: called with (answers done, answers wanted) after each batch.
         memory: keeps the shared prefix for the next call; only for a model that is not trained meanwhile.
 
@@ -75,11 +117,13 @@ def generate(
     answers = [Generated() for _ in prompts]
     if how.at_most_tokens < 1:
         return answers
+    numbers = numbers if numbers is not None else _counted(prompts)
     done = 0
     with sharing(model, common_prefix(prompts), memory) as prefix:
         start = prefix.length if prefix else 0
         for rows in batches([len(p) - start + how.at_most_tokens for p in prompts], how.token_budget, how.rows_at_once):
-            _answer(model, [prompts[row][start:] for row in rows], [answers[row] for row in rows], rows, how, prefix)
+            lines = [_Line(answers[row], how, prompts[row], numbers[row]) for row in rows]
+            _answer(model, [prompts[row][start:] for row in rows], lines, how, prefix)
             done += len(rows)
             if on_progress:
                 on_progress(done, len(prompts))
@@ -114,26 +158,59 @@ def positions_of(real: torch.Tensor, start: int) -> torch.Tensor:
     return (real.long().cumsum(-1) - 1).clamp(min=0) + start
 
 
-def _answer(
-    model: Any,
-    prompts: Sequence[Sequence[int]],
-    answers: Sequence[Generated],
-    rows: Sequence[int],
-    how: Generation,
-    prefix: SharedPrefix | None,
-) -> None:
-    """Fill `answers` for one batch: all prompts in one call, then a token a row and call until all have ended.
+def _counted(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """For each prompt, how often it stood before."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    numbers = []
+    for prompt in map(tuple, prompts):
+        numbers.append(seen[prompt])
+        seen[prompt] += 1
+    return numbers
 
-    Six parameters: what a batch is (prompts, answers, row numbers) and what it is computed with.
+
+class _Line:
+    """One answer while it is made.
+
+    Args:
+        answer: what is filled.
+        how: limits.
+        prompt, number: what its random stream follows from.
     """
-    from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config.get_text_config())
+    def __init__(self, answer: Generated, how: Generation, prompt: Sequence[int], number: int) -> None:
+        self.answer, self._how = answer, how
+        self.draw = stream(how.seed, prompt, number) if how.temperature else None
+        self.must_say: list[int] = []
+
+    def add(self, token: int, log_probability: float) -> bool:
+        """Take the next token, and its log-probability; False: the answer has ended."""
+        answer, how = self.answer, self._how
+        if self.must_say:
+            answer.ids.append(self.must_say.pop(0))
+            answer.forced += 1
+            return True
+        answer.log_probability += log_probability
+        if token in how.stop_ids:
+            answer.stop, answer.stop_id = "end", token
+            return False
+        answer.ids.append(token)
+        if how.thought and len(answer.ids) == how.thought.tokens and how.thought.is_open(answer.ids):
+            self.must_say = list(how.thought.closing)
+        if how.cut_loops and len(answer.ids) % _LOOK_EVERY == 0 and loops(answer.ids):
+            answer.looped = True
+        return not answer.looped
+
+
+def _answer(
+    model: Any, prompts: Sequence[Sequence[int]], lines: list[_Line], how: Generation, prefix: SharedPrefix | None
+) -> None:
+    """Make one batch of answers: all prompts in one call, then a token a row and call until all have ended."""
+    from tunesmith.models.cache import roomy_cache
+
+    cache = roomy_cache(model.config.get_text_config())
     distinct = list(dict.fromkeys(map(tuple, prompts)))
     ids, real = pad_left(distinct, model.device)
     positions = positions_of(real, prefix.length if prefix else 0)
-    draws = [torch.Generator().manual_seed(how.seed * 1_000_003 + row) for row in rows] if how.temperature else []
-    alive = list(range(len(prompts)))
     for place_in_answer in range(how.at_most_tokens):
         logits = model(
             input_ids=ids,
@@ -149,44 +226,16 @@ def _answer(
             asked = torch.tensor([number[tuple(prompt)] for prompt in prompts], device=model.device)
             cache.batch_select_indices(asked)
             logits, real, positions = logits[asked], real[asked], positions[asked]
-        tokens = pick(logits, how, [draws[row] for row in alive] if draws else [])
-        keep = []
-        for place, token in enumerate(tokens):
-            answer = answers[alive[place]]
-            if token in how.stop_ids:
-                answer.stop, answer.stop_id = "end", token
-            else:
-                answer.ids.append(token)
-                keep.append(place)
+        tokens = pick(logits, how.temperature, how.top_p, [line.draw for line in lines if line.draw])
+        chances = log_probabilities(logits, tokens) if how.scored else [0.0] * len(tokens)
+        keep = [place for place, line in enumerate(lines) if line.add(tokens[place], chances[place])]
         if not keep:
             return
-        if len(keep) < len(alive):
+        if len(keep) < len(lines):
             chosen = torch.tensor(keep, device=model.device)
             cache.batch_select_indices(chosen)
             real, positions = real[chosen], positions[chosen]
-            alive = [alive[place] for place in keep]
-        ids = torch.tensor([[tokens[place]] for place in keep], device=model.device)
+            lines = [lines[place] for place in keep]
+        ids = torch.tensor([[line.answer.ids[-1]] for line in lines], device=model.device)
         real = torch.cat([real, torch.ones_like(real[:, :1])], 1)
         positions = positions[:, -1:] + 1
-
-
-def pick(logits: torch.Tensor, how: Generation, draws: Sequence[torch.Generator]) -> list[int]:
-    """The next token of each row.
-
-    Args:
-        logits: [B, V].
-        how: temperature and top_p.
-        draws: one random stream per row; not read at temperature 0.
-    """
-    if not how.temperature:
-        greedy: list[int] = logits.argmax(-1).tolist()
-        return greedy
-    chances, order = (logits.float() / how.temperature).softmax(-1), None
-    if how.top_p < 1:
-        chances, order = chances.sort(stable=True, dim=-1, descending=True)
-        chances = chances.masked_fill(chances.cumsum(-1) - chances >= how.top_p, 0.0)
-    upto = chances.cpu().double().cumsum(-1)  # on a GPU sums like this are not the same twice
-    at = torch.tensor([[torch.rand(1, generator=draw).item()] for draw in draws]) * upto[:, -1:]
-    place = torch.searchsorted(upto, at, right=True).clamp(max=chances.shape[-1] - 1)
-    drawn: list[int] = (place if order is None else order.cpu().gather(-1, place))[:, 0].tolist()
-    return drawn

@@ -168,18 +168,20 @@ def attention(
     B, heads, T, D = query.shape
     K, S, P = key.shape[1], key.shape[2], prefix[0].shape[2]
     G = heads // K
-    # Heads first: against the prefix all rows are one matrix product per key head.
-    query = query.reshape(B, K, G * T, D).transpose(0, 1)
-    shared = (query.reshape(K, B * G * T, D) @ prefix[0][0].transpose(1, 2)).float().view(K, B, G, T, P)
-    own = (query @ key.transpose(0, 1).transpose(2, 3)).float().view(K, B, G, T, S)
-    own = own.masked_fill(~mask[None], float("-inf"))
-    top = torch.maximum(shared.amax(-1, keepdim=True), own.amax(-1, keepdim=True))
-    shared, own = shared.sub_(top).exp_(), own.sub_(top).exp_()
-    total = shared.sum(-1) + own.sum(-1)
-    said = (shared.to(value.dtype).view(K, B * G * T, P) @ prefix[1][0]).view(K, B, G, T, -1)
-    said = said + (own.to(value.dtype).view(K, B, G * T, S) @ value.transpose(0, 1)).view(K, B, G, T, -1)
+    query = query.reshape(B, K, G * T, D)
+    # Heads first: against the prefix all rows are one matrix product per key head. Own tokens stay rows first, where
+    # they lie: turning them round would copy every key and value for each new token.
+    asked = query.transpose(0, 1).reshape(K, B * G * T, D)
+    shared = (asked @ prefix[0][0].transpose(1, 2)).float().view(K, B, G, T, P)
+    own = (query @ key.transpose(2, 3)).float().view(B, K, G, T, S)
+    own = own.masked_fill(~mask[:, :, None], float("-inf"))
+    top = torch.maximum(shared.amax(-1, keepdim=True).transpose(0, 1), own.amax(-1, keepdim=True))
+    shared, own = shared.sub_(top.transpose(0, 1)).exp_(), own.sub_(top).exp_()
+    total = shared.sum(-1).transpose(0, 1) + own.sum(-1)
+    said = (shared.to(value.dtype).view(K, B * G * T, P) @ prefix[1][0]).view(K, B, G, T, -1).transpose(0, 1)
+    said = said + (own.to(value.dtype).view(B, K, G * T, S) @ value).view(B, K, G, T, -1)
     said = said / total[..., None].to(value.dtype)
-    return said.permute(1, 3, 0, 2, 4).reshape(B, T, heads, -1)
+    return said.permute(0, 3, 1, 2, 4).reshape(B, T, heads, -1)
 
 
 def _forward(

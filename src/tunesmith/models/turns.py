@@ -128,6 +128,25 @@ def find_ending(render: Render, marks: Sequence[str]) -> Ending:
     return Ending(tail, tail[: min(ends, default=len(tail))], tuple(mark for mark in marks if mark))
 
 
+def with_thought(prompt: str, think: str) -> str:
+    """A served prompt with reasoning switched on or off, as R1's and Qwen3's authors do it.
+
+    Args:
+        prompt: the template's own, generation prompt included.
+        think: `on`: it ends with an open thought; `off`: with an empty one that is closed; `auto`: as it is.
+    """
+    bare = prompt.rstrip()
+    if think == "on" and not bare.endswith(OPEN):
+        if not bare.endswith(CLOSE):
+            return f"{prompt}{OPEN}\n"
+        before = bare.removesuffix(CLOSE).rstrip()
+        opened = before.removesuffix(OPEN)
+        return f"{opened}{OPEN}\n" if opened != before else f"{before}{OPEN}"  # DeepSeek V3.1 only closes one
+    if think == "off" and not bare.endswith(CLOSE):
+        return (f"{bare}\n\n" if bare.endswith(OPEN) else f"{prompt}{OPEN}\n\n") + f"{CLOSE}\n\n"
+    return prompt
+
+
 def _as_rendered(
     render: Render, messages: Sequence[Message], prompts: Mapping[int, str], ending: Ending
 ) -> tuple[str, list[Turn]] | None:

@@ -40,10 +40,11 @@ def open_last(project: Project, store: RunStore, events: Events, *, base: bool) 
     thing = last_made(project, store, "model" if base else "reason")
     events.tell("note", "chat", f"opening {'the base model' if base else 'the expert'} {thing.id}")
     with open_answerer(thing) as answerer:
-        yield Talk(answerer, _system(project, store))
+        yield Talk(answerer, system_of(project, store))
 
 
-def _system(project: Project, store: RunStore) -> tuple[Message, ...]:
+def system_of(project: Project, store: RunStore) -> tuple[Message, ...]:
+    """The system turn that all test rows of the last snapshot share; empty where they share none."""
     snapshot = last_made(project, store, "data")
     systems = {e.messages[0] for e in read_examples(snapshot.file("examples.parquet"), "test") if e.messages}
     shared = [message for message in systems if message.role == "system"]

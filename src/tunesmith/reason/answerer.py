@@ -4,42 +4,61 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.files import read_json
 from tunesmith.core.protocols import Conversation, LikelihoodAnswerer
-from tunesmith.core.types import Answer, Base, Expert, Likelihood
-from tunesmith.reason.shelf import PATHS, Paths
+from tunesmith.core.types import Answer, Base, Expert, Likelihood, Sampling
+from tunesmith.reason.chains import Chain
+from tunesmith.reason.library import Library
+from tunesmith.reason.line import Job, Line
+from tunesmith.reason.stage import LEARNT
 
 
 class ExpertAnswerer:
     """A model that answers by an expert's way of reasoning.
 
     Args:
-        model: the expert's model.
-        paths: its way of reasoning.
-        at_most_tokens: the expert's own limit; a caller's lower limit counts.
+        model: the expert's model, which answers without reasoning of ours.
+        line: its way of reasoning.
+        at_most_tokens: the expert's own limit for one chain; a caller's lower limit counts.
     """
 
-    def __init__(self, model: LikelihoodAnswerer, paths: Paths, *, at_most_tokens: int) -> None:
+    def __init__(self, model: LikelihoodAnswerer, line: Line, *, at_most_tokens: int) -> None:
         self.name = model.name
-        self._model = model
-        self._paths = paths
+        self.line = line
+        self.model = model
         self._at_most_tokens = at_most_tokens
 
     def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
         """One answer per conversation, in order, by the expert's way of reasoning."""
-        limit = min(at_most_tokens, self._at_most_tokens)
-        return self._paths.answer(self._model, conversations, at_most_tokens=limit)
+        return self._job(at_most_tokens).answer(conversations)
+
+    def chains(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[list[Chain]]:
+        """The chains of each conversation, checked, before they are fused."""
+        return self._job(at_most_tokens).chains(conversations)
+
+    def sample(
+        self, conversations: Sequence[Conversation], *, draws: Sequence[range], at_most_tokens: int, how: Sampling
+    ) -> list[list[Answer]]:
+        """What the model itself draws, see `core.protocols.Sampler`: no way of reasoning is added."""
+        job = self._job(at_most_tokens)
+        return job.model.sample(conversations, draws=draws, at_most_tokens=job.at_most_tokens, how=how)
 
     def likelihood(
         self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
     ) -> list[list[Likelihood]]:
         """The model's own likelihood: no path of reasoning comes before the option."""
-        return self._model.likelihood(conversations, options)
+        return self.model.likelihood(conversations, options)
 
     def text_likelihood(self, texts: Sequence[str]) -> list[Likelihood]:
         """The model's own likelihood of plain texts."""
-        return self._model.text_likelihood(texts)
+        return self.model.text_likelihood(texts)
+
+    def _job(self, at_most_tokens: int) -> Job:
+        return Job.of(self.line, self.model, at_most_tokens=min(at_most_tokens, self._at_most_tokens))
 
 
 @contextlib.contextmanager
@@ -59,9 +78,23 @@ def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
         if not isinstance(thing, Expert):
             yield model
             return
-        recipe = {**thing.reasoning} or {"use": "direct"}
-        limit = int(recipe.pop("at_most_tokens", model.context))
-        yield ExpertAnswerer(model, PATHS.build(recipe, where="expert.reasoning"), at_most_tokens=limit)
+        limit = int(thing.reasoning.get("at_most_tokens", model.context))
+        yield ExpertAnswerer(model, line_of(thing), at_most_tokens=limit)
+
+
+def line_of(expert: Expert) -> Line:
+    """An expert's way of reasoning, with what its fusion was taught and its library; opens no model.
+
+    Raises:
+        UserError: a component is unknown or its settings are wrong.
+    """
+    learnt: dict[str, Any] = {}
+    library = Library()
+    if expert.folder is not None:
+        file: Path = expert.file(LEARNT)
+        learnt = read_json(file) if file.is_file() else {}
+        library = Library.read(expert.folder)
+    return Line.of(expert.reasoning, learnt=learnt, library=library)
 
 
 def _check_template(trained: str, found: str, folder: str) -> None:

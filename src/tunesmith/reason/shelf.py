@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tunesmith.core.protocols import Answerer, Conversation
 from tunesmith.core.shelf import Shelf
-from tunesmith.core.types import Answer
+from tunesmith.core.types import Example
 from tunesmith.reason.chains import Chain, Finding, Fused
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tunesmith.reason.library import Solved
+    from tunesmith.reason.line import Job
 
 PATHS = Shelf("paths", "tunesmith.reason.paths")
 """Ways of reasoning."""
+
+RETRIEVERS = Shelf("retrievers", "tunesmith.reason.retrieve")
+"""What finds solved examples that are like a question."""
 
 CHECKS = Shelf("checks", "tunesmith.reason.checks")
 """What looks for mistakes in a chain."""
@@ -21,10 +31,50 @@ FUSIONS = Shelf("fusions", "tunesmith.reason.fusions")
 
 
 class Paths(Protocol):
-    """A way of reasoning: asks the model as often as it needs, and makes one answer of what it says."""
+    """A way of reasoning: how questions are put to the model, and how many chains are drawn."""
 
-    def answer(self, answerer: Answerer, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
-        """One answer per conversation, in order; the same input gives the same answers."""
+    def draw(self, job: Job, questions: Sequence[Conversation]) -> list[list[Chain]]:
+        """The chains of each question, at least one, in the order they were drawn.
+
+        The same job and questions give the same chains; what failed is an unscored chain.
+        """
+        ...
+
+    def prepare(self, rows: Sequence[Example], job: Callable[[], Job]) -> list[Solved]:
+        """The solved examples that it wants to have in the expert's library; empty where it needs none.
+
+        Args:
+            rows: training rows.
+            job: opens the model, for those that let it solve questions; not called where nobody does.
+        """
+        ...
+
+
+class Found(Protocol):
+    """Solved examples, made ready to be found."""
+
+    def scores(self, questions: Sequence[str]) -> NDArray[np.float64]:
+        """How alike each question and each example are, in [0, 1]: [questions, examples]."""
+        ...
+
+    def alike(self, examples: Sequence[int]) -> NDArray[np.float64]:
+        """How alike some examples are to each other, in [0, 1]: square, 1 on the diagonal."""
+        ...
+
+    def vectors(self) -> Any:
+        """One row per example, dense or sparse, for clustering."""
+        ...
+
+
+class Retriever(Protocol):
+    """A way to find solved examples. A cheap value; `index` loads what it needs."""
+
+    def index(self, questions: Sequence[str]) -> Found:
+        """The questions of the library, in order, ready to be found.
+
+        Raises:
+            UserError: a model that it needs cannot be had.
+        """
         ...
 
 
@@ -33,6 +83,15 @@ class Check(Protocol):
 
     def look(self, question: Conversation, chain: Chain) -> list[Finding]:
         """What speaks for or against the chain, in the order of its text; empty is silent."""
+        ...
+
+
+@runtime_checkable
+class Asks(Protocol):
+    """A check that asks a model; by itself it has none and is silent."""
+
+    def asking(self, answerer: Answerer) -> Check:
+        """The check with a model to ask."""
         ...
 
 

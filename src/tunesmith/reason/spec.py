@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from tunesmith.core.spec import Section, Use
+
+
+class SamplingSpec(Section):
+    """How chains are drawn where there are several; the defaults are those of DeepSeek-R1's model card."""
+
+    temperature: float = Field(0.6, ge=0.0, le=2.0, description="logits are divided by it; 0: the likeliest token")
+    top_p: float = Field(
+        0.95, gt=0.0, le=1.0, description="drawn from: the smallest set of tokens with at least this probability"
+    )
+    think: Literal["auto", "on", "off"] | Annotated[int, Field(ge=1)] = Field(
+        "auto",
+        description="reasoning in `<think>`: as the chat template has it, on, off, or on with at most so many tokens",
+    )
 
 
 class ReasonSpec(Section):
     """How the expert comes to its answer."""
 
     paths: Use = Field(default=Use(use="direct"), description="way of reasoning, a name from the shelf of paths")
+    sampling: SamplingSpec = Field(SamplingSpec(), description="how chains are drawn")
+    check: tuple[Use, ...] = Field((), description="what looks for mistakes in each chain")
+    fuse: Use | None = Field(
+        None, description="what makes one answer of several chains; null: the majority of their conclusions"
+    )
+    conclude: Literal[
+        "auto", "number", "quantity", "option", "yes_no", "label", "set", "list", "expression", "text"
+    ] = Field("auto", description="what conclusions are; `auto`: one of the profile's labels, or told by their form")
+    learn_rows: int = Field(
+        200, ge=0, description="most validation rows on which the fusion is taught; 0: it keeps its defaults"
+    )
+    abstain_below: float = Field(
+        0.0, ge=0.0, le=1.0, description="no answer is given that is less likely right than this; 0: always one"
+    )
     at_most_tokens: int = Field(
-        default=1024, ge=1, le=131_072, description="longest answer in tokens, reasoning included; longer ones are cut"
+        default=1024, ge=1, le=131_072, description="longest chain in tokens, reasoning included; longer ones are cut"
     )

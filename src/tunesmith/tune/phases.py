@@ -12,12 +12,11 @@ from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
 from tunesmith.tune.batches import Plan, Row, cut_batches, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
-from tunesmith.tune.compiling import compile_layers, pays
+from tunesmith.tune.compiling import compile_layers
 from tunesmith.tune.curriculum import Shares, difficulty
 from tunesmith.tune.forward import Forward, PackedForward, choose_forward, probe
 from tunesmith.tune.loop import STAGE, Seams, Work, mean_loss
 from tunesmith.tune.objective import TERMS, WEIGHTINGS, Companion, Job, Objective, weighted
-from tunesmith.tune.precision import device
 from tunesmith.tune.ranks import ALONE, Ranks
 from tunesmith.tune.reading import BOTH
 from tunesmith.tune.rewards import SAMPLING, TERM
@@ -129,10 +128,13 @@ def _quicken(forward: Forward, spec: TuneSpec, room: Room, rows: Sequence[Row]) 
     slow = forward.trunk.slow if isinstance(forward, PackedForward) else ()
     for reason in sorted(slow):
         room.context.events.tell("note", STAGE, f"attention takes several calls, not one for all rows: {reason}")
-    minutes, fp8 = float(room.tokens.estimate.get("minutes", 0.0)), spec.precision == "fp8"
-    if not pays(spec.speed.compile, device=device(), minutes=minutes, fp8=fp8):
+    if not room.tokens.estimate.get("compiled", spec.speed.compile == "on"):
         return
-    why = "layers are divided" if room.ranks.sharded else compile_layers(forward, room.model, probe(rows))
+    if room.ranks.sharded:
+        why = "layers are divided"
+    else:
+        room.context.events.tell("note", STAGE, "layers are compiled first: that takes a minute or two")
+        why = compile_layers(forward, room.model, probe(rows))
     if why:
         room.context.events.tell("warning", STAGE, f"layers are not compiled: {why}")
 

@@ -72,8 +72,8 @@ def predict(
 
     Returns:
         `memory_gb` with its `parts_gb`, those of the largest moment; `moments_gb`: every moment's parts; `minutes` with
-        `parts_minutes`; `disk_gb` with `parts_disk_gb`; `phases`: name, minutes and steps of each; counts. Where
-        no row can be trained the steps of one token are told.
+        `parts_minutes`; `compiled`: whether layers will be; `disk_gb` with `parts_disk_gb`; `phases`: name, minutes and
+        steps of each; counts. Where no row can be trained the steps of one token are told.
 
     Raises:
         UserError: the strategy does not fit the model.
@@ -303,6 +303,18 @@ def _shared(parts: Mapping[str, float], ground: Ground) -> dict[str, float]:
     return found
 
 
+def _compiled(ground: Ground, minutes: dict[str, float]) -> tuple[bool, dict[str, float]]:
+    """Whether the layers will be compiled, and the minutes then; what that saves was measured on processors only."""
+    from tunesmith.tune.compiling import STARTING_MINUTES, TIME_LEFT, pays
+
+    spec = ground.spec
+    compiled = pays(spec.speed.compile, minutes=sum(minutes.values()), fp8=spec.precision == "fp8")
+    if not compiled or ground.machine.device != "cpu":
+        return compiled, minutes
+    quicker = {name: spent * (1.0 if name == "sampling" else TIME_LEFT) for name, spent in minutes.items()}
+    return True, {**quicker, "compiling": STARTING_MINUTES}
+
+
 def _summed(phases: Sequence[dict[str, Any]], ground: Ground) -> dict[str, Any]:
     moments = {
         f"{phase['name']}: {name}" if len(phases) > 1 else name: parts
@@ -314,6 +326,7 @@ def _summed(phases: Sequence[dict[str, Any]], ground: Ground) -> dict[str, Any]:
     disk: dict[str, float] = {}
     for phase in phases:
         minutes, disk = _added(minutes, phase["parts_minutes"]), _added(disk, phase["disk"])
+    compiled, minutes = _compiled(ground, minutes)
     own = MASTER_BYTES if ground.method.adapter else ground.method.weight_bytes
     disk["checkpoint"] = (ground.method.trainable if ground.method.adapter else ground.shape.parameters) * own / GB
     return {
@@ -323,6 +336,7 @@ def _summed(phases: Sequence[dict[str, Any]], ground: Ground) -> dict[str, Any]:
         "moments_gb": moments,
         "minutes": sum(minutes.values()),
         "parts_minutes": minutes,
+        "compiled": compiled,
         "disk_gb": sum(disk.values()),
         "parts_disk_gb": disk,
         "phases": [{name: phase[name] for name in ("name", "minutes", "steps")} for phase in phases],

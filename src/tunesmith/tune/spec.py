@@ -63,8 +63,8 @@ class Speed(Section):
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="decoder layers are compiled by torch.compile; auto: on a GPU, where the predicted time is long "
-        "enough to pay for it, and with fp8; what cannot be compiled runs as it is",
+        description="decoder layers are compiled by torch.compile; auto: where the predicted time is long enough "
+        "to pay for it (10 minutes), and with fp8; what cannot be compiled runs as it is",
     )
     kernels: Literal["auto", "off"] = Field(
         "auto", description="norms, rotations and activations by Liger's kernels: on a GPU, where they are installed"

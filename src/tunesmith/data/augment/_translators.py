@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -11,6 +10,8 @@ from typing import Any
 
 from tunesmith.core.errors import MissingLibrary, Problem, UserError, shorten
 from tunesmith.core.ids import digest_folder
+from tunesmith.core.types import Message
+from tunesmith.models.endpoint import Endpoint, EndpointAnswerer
 from tunesmith.models.quiet import quiet
 from tunesmith.models.safety import safety_problems
 
@@ -20,6 +21,7 @@ Translate = Callable[[Sequence[str]], list[str]]
 _TOKENS = 512
 _BATCH = 8
 _SECONDS = 120
+_ANSWER_TOKENS = 2048
 
 
 @contextmanager
@@ -105,24 +107,19 @@ def endpoint(url: str, model: str, key: str, language: str) -> Translate:
     Raises:
         MissingLibrary: the client `openai` is not installed.
     """
-    try:
-        from openai import OpenAI, OpenAIError
-    except ImportError:
-        message = "an endpoint is asked with the library 'openai', which is not installed"
-        raise MissingLibrary(Problem("needs-library", message, "pip install 'tunesmith[endpoints]'")) from None
-    client = OpenAI(base_url=url, api_key=os.environ.get(key) or "none", timeout=_SECONDS)
+    where = Endpoint(url=url, key=key, seconds=_SECONDS)
     rule = f"Translate the user's text into {language}. Keep numbers and names. Say nothing but the translation."
 
-    def ask(text: str) -> str:
-        turns: Any = [{"role": "system", "content": rule}, {"role": "user", "content": text}]
-        try:
-            said = client.chat.completions.create(model=model, messages=turns, temperature=0)
-        except OpenAIError as error:
+    def translate(texts: Sequence[str]) -> list[str]:
+        asked = [[Message(role="system", content=rule), Message(role="user", content=text)] for text in texts]
+        with EndpointAnswerer(where, model, where="back_translation") as answerer:
+            said = answerer.answer(asked, at_most_tokens=_ANSWER_TOKENS)
+        if failed := [answer for answer in said if answer.stop == "error"]:
             hint = f"check endpoint, model and the environment variable {key}; what was answered so far is kept"
-            raise UserError(Problem("no-answer", shorten(error, width=200), hint, url)) from None
-        return (said.choices[0].message.content or "").strip() if said.choices else ""
+            raise UserError(Problem("no-answer", str(failed[0].evidence["detail"]), hint, url))
+        return [answer.text.strip() for answer in said]
 
-    return lambda texts: [ask(text) for text in texts]
+    return translate
 
 
 def _first_token(tokenizer: Any, codes: tuple[str, str] | None, folder: Path) -> dict[str, int]:

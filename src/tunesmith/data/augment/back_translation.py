@@ -24,6 +24,7 @@ from tunesmith.data.chinese import han_share
 from tunesmith.data.extract._text import sentences
 from tunesmith.data.meaning import CHINESE, denials, held, numbers, open_meaning
 from tunesmith.data.similarity import normalised
+from tunesmith.models.endpoint import KEY, URL
 
 _NAME = "back_translation"
 _ROWS = 32
@@ -62,9 +63,9 @@ class BackTranslation:
     there: str | None = None
     back: str | None = None
     codes: Annotated[tuple[str, ...], Field(max_length=2)] = ()
-    endpoint: str | None = None
+    endpoint: Annotated[str, Field(pattern=URL)] | None = None
     model: str | None = None
-    key: str = ""
+    key: Annotated[str, Field(pattern=KEY)] = ""
     between: str = "French"
     encoder: str | None = "all-minilm-l6-v2"
     alike: Likeness = 0.8

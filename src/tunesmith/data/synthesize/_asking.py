@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tunesmith.core.errors import UserError
 from tunesmith.core.ids import content_id
 from tunesmith.core.protocols import Context, Conversation
-from tunesmith.data.synthesize._endpoint import SEED, EndpointModel
+from tunesmith.core.types import Answer
 from tunesmith.data.synthesize._replies import Replies, Reply
-from tunesmith.data.synthesize._teacher import Endpoint, Price, Teacher
+from tunesmith.data.synthesize._teacher import Price, Teacher
+from tunesmith.models.endpoint import SEED, Endpoint, EndpointAnswerer
 from tunesmith.models.spec import ModelSpec
 
 FILE = "replies.jsonl"
@@ -76,7 +78,7 @@ class Asker:
         """One reply per conversation, in order; one that was asked before costs nothing.
 
         Raises:
-            UserError: see `EndpointModel.say`; the model on this machine cannot be opened.
+            UserError: see `EndpointAnswerer.say`; the model on this machine cannot be opened.
         """
         asked = {self._id(conversation): conversation for conversation in conversations}
         new = [key for key in asked if key not in self._asked]
@@ -107,16 +109,17 @@ def asking(teacher: Teacher, context: Context) -> Iterator[Asker]:
         if teacher.endpoint is None:
             ask, key = _local(teacher, context, replies, stack)
         else:
-            model = EndpointModel(teacher, teacher.endpoint, teacher.check(context.root))
-            ask, key = _remote(model, teacher.endpoint, replies, stack)
+            if problems := teacher.check(context.root):
+                raise UserError(problems)
+            ask, key = _remote(teacher, teacher.endpoint, replies, stack)
         yield Asker(ask, replies, {**key, "at_most_tokens": teacher.at_most_tokens}, teacher.at_most_prompts)
 
 
 _Asks = tuple[Callable[[Sequence[tuple[str, Conversation]]], list[Reply]], dict[str, Any]]
 
 
-def _remote(model: EndpointModel, endpoint: Endpoint, replies: Replies, stack: ExitStack) -> _Asks:
-    stack.callback(model.close)
+def _remote(teacher: Teacher, endpoint: Endpoint, replies: Replies, stack: ExitStack) -> _Asks:
+    model = stack.enter_context(EndpointAnswerer(endpoint, teacher.model, where="teacher.endpoint"))
     pool = ThreadPoolExecutor(endpoint.at_once)
     stack.callback(pool.shutdown, cancel_futures=True)
     failures = 0  # in a row; threads may miscount by a few, which only moves the moment of giving up
@@ -125,7 +128,7 @@ def _remote(model: EndpointModel, endpoint: Endpoint, replies: Replies, stack: E
         nonlocal failures
         if failures >= _MOST_FAILURES:
             return Reply(failed="endpoint-given-up", detail=f"{_MOST_FAILURES} prompts in a row were not answered")
-        reply = model.say(question[1])
+        reply = _reply(model.say(question[1], at_most_tokens=teacher.at_most_tokens))
         if reply.failed:
             failures += reply.failed != "prompt-refused"
         else:
@@ -147,18 +150,24 @@ def _local(teacher: Teacher, context: Context, replies: Replies, stack: ExitStac
         if questions and not opened:
             opened.append(stack.enter_context(context.open(base)))
         said = opened[0].answer([c for _, c in questions], at_most_tokens=teacher.at_most_tokens) if questions else []
-        found = []
-        for (key, _), answer in zip(questions, said, strict=True):
-            if answer.stop == "error":
-                found.append(Reply(failed="prompt-too-long", detail=str(answer.evidence)))
-                continue
-            usage = answer.usage
-            tokens = {
-                "prompt_tokens": usage.prompt_tokens,
-                "answer_tokens": usage.answer_tokens + usage.reasoning_tokens,
-            }
-            found.append(Reply(text=answer.text, stop=answer.stop, seconds=round(usage.seconds, 3), **tokens))
-            replies.keep(key, found[-1])
+        found = [_reply(answer) for answer in said]
+        for (key, _), reply in zip(questions, found, strict=True):
+            if not reply.failed:
+                replies.keep(key, reply)
         return found
 
     return ask, {"model": base.digest, "template": base.chat_template_hash}
+
+
+def _reply(answer: Answer) -> Reply:
+    if answer.stop == "error":
+        told = answer.evidence
+        return Reply(failed=str(told["error"]), detail=str(told.get("detail", told)))
+    usage, known = answer.usage, answer.evidence.get("usage") != "unknown"
+    return Reply(
+        text=answer.text,
+        stop=answer.stop,
+        prompt_tokens=usage.prompt_tokens if known else None,
+        answer_tokens=usage.answer_tokens + usage.reasoning_tokens if known else None,
+        seconds=round(usage.seconds, 3),
+    )

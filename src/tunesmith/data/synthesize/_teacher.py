@@ -10,27 +10,8 @@ from pydantic import Field
 
 from tunesmith.core.errors import Problem
 from tunesmith.core.spec import Section
+from tunesmith.models.endpoint import Endpoint
 from tunesmith.models.spec import ModelSpec
-
-
-class Endpoint(Section):
-    """An endpoint that speaks OpenAI's chat completions."""
-
-    url: str = Field(
-        pattern=r"^https?://[^\s/]+", description="address up to and with `/v1`; nothing else is ever asked"
-    )
-    key: str = Field(
-        "",
-        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
-        description="name of the environment variable that holds the key; empty: none is sent",
-    )
-    temperature: float = Field(0.0, ge=0.0, le=2.0, description="of the draws (0: the likeliest answer)")
-    seconds: float = Field(
-        60.0, gt=0.0, description="wall time of one request; a slower one is given up and tried again"
-    )
-    retries: int = Field(3, ge=0, le=20, description="further tries after a failure, after 0.5, 1, 2, ... 30 seconds")
-    at_once: int = Field(4, ge=1, le=256, description="requests under way at the same time")
-    per_minute: int = Field(0, ge=0, description="most requests in a minute; 0: no limit")
 
 
 class Price(Section):

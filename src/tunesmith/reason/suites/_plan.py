@@ -1,0 +1,131 @@
+"""Exercises from plans: facts are drawn, steps are computed, and a wording tells the story."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["train", "valid", "test"]
+
+PARTS: tuple[Part, ...] = ("train", "train", "train", "valid", "test")
+"""Which part each of a plan's five wordings belongs to: no wording is in two."""
+
+MOST = 9999
+"""Largest number in an exercise: small models are to show that they reason, not that they multiply."""
+
+_TRIES = 10_000
+_NAME = re.compile(r"[a-z_]+")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a solution.
+
+    Args:
+        name: what it computes; later steps use it.
+        formula: two names or whole numbers with `+`, `-`, `*` or `/` between them, separated by spaces.
+        words: what it is called in the solution.
+        unit: of the result.
+    """
+
+    name: str
+    formula: str
+    words: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How exercises of one kind are made.
+
+    Args:
+        name: of the plan.
+        facts: name of each number in the story -> (smallest, largest, step), drawn evenly.
+        steps: the solution, 2 to 6 steps; the last one is the answer.
+        wordings: five stories with the facts and words in braces, see `PARTS`.
+        words: other places in the stories -> what may stand there.
+    """
+
+    name: str
+    facts: Mapping[str, tuple[int, int, int]]
+    steps: tuple[Step, ...]
+    wordings: tuple[str, str, str, str, str]
+    words: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A question with its worked solution.
+
+    Args:
+        family, plan, wording: where it comes from; family, plan and wording together are its template.
+        question: for the model.
+        solution: one step a line, each with its equation.
+        answer: the last step's result, a whole number.
+        steps: number of steps.
+    """
+
+    family: str
+    plan: str
+    wording: int
+    question: str
+    solution: str
+    answer: str
+    steps: int
+
+    @property
+    def template(self) -> str:
+        """Name of its template."""
+        return f"{self.family}/{self.plan}/{self.wording}"
+
+
+def exercises(family: str, plans: Sequence[Plan], *, part: Part, seed: int) -> Iterator[Exercise]:
+    """Exercises of a family without end, its plans by turns; the same seed gives the same ones.
+
+    No two of the same plan and part have the same numbers and words.
+    """
+    dice = random.Random(f"{family} {part} {seed}")
+    told: set[str] = set()
+    while True:
+        for plan in plans:
+            for _ in range(_TRIES):
+                made = _drawn(family, plan, part, dice)
+                if made and made.question not in told:
+                    told.add(made.question)
+                    yield made
+                    break
+            else:
+                return
+
+
+def worked(plan: Plan, facts: Mapping[str, int]) -> list[tuple[str, int]] | None:
+    """Each step's equation and result; None where a result is not a whole number from 1 to 9,999."""
+    known, lines = dict(facts), []
+    for step in plan.steps:
+        left, sign, right = step.formula.split(" ")
+        a, b = (known[side] if _NAME.fullmatch(side) else int(side) for side in (left, right))
+        if sign == "/" and a % b:
+            return None
+        value = {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[sign]
+        if not 1 <= value <= MOST:
+            return None
+        known[step.name] = value
+        lines.append((f"{a} {sign} {b} = {value}", value))
+    return lines
+
+
+def _drawn(family: str, plan: Plan, part: Part, dice: random.Random) -> Exercise | None:
+    number = dice.choice([n for n, of in enumerate(PARTS) if of == part])
+    facts = {name: dice.randrange(low, high + 1, step) for name, (low, high, step) in plan.facts.items()}
+    words = {name: dice.choice(list(some)) for name, some in plan.words.items()}
+    lines = worked(plan, facts)
+    if lines is None:
+        return None
+    told = [
+        f"{step.words}: {equation} {step.unit}".rstrip() for step, (equation, _) in zip(plan.steps, lines, strict=True)
+    ]
+    question = plan.wordings[number].format(**facts, **words)
+    return Exercise(family, plan.name, number, question, "\n".join(told), str(lines[-1][1]), len(lines))
