@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tunesmith.reason.chains import Chain, Fused
 from tunesmith.reason.equations import equations
@@ -43,7 +44,7 @@ def evidence(chains: Sequence[Chain]) -> list[dict[str, float]]:
     `negative`: of a number. `likelihood`: mean log-probability per token of its chains above that of all chains.
     """
     found = candidates(chains)
-    results = [_results(chain) for chain in chains]
+    results = [_results(chain.written) for chain in chains]
     usual = _mean([_per_token(chain) for chain in chains if _per_token(chain) is not None])
     return [
         {
@@ -78,9 +79,10 @@ def _findings(supporters: Sequence[Chain]) -> dict[str, float]:
     return said
 
 
-def _results(chain: Chain) -> frozenset[str]:
-    """The results of a chain's equations, in canonical form."""
-    return frozenset(shown(equation.right.values[0]) for equation in equations(chain.written))
+@lru_cache(maxsize=4096)
+def _results(written: str) -> frozenset[str]:
+    """The results of a chain's equations, in canonical form; kept, since chains are fused again as more are drawn."""
+    return frozenset(shown(equation.right.values[0]) for equation in equations(written))
 
 
 def _shared(one: Candidate, all_: Sequence[Candidate], results: Sequence[frozenset[str]]) -> dict[str, float]:

@@ -184,8 +184,8 @@ def as_label(text: str, choices: tuple[str, ...]) -> str | None:
 
 def mentions(text: str, phrase: str) -> bool:
     """Whether a phrase stands in a text as whole words; Chinese has no word borders."""
-    border = r"(?<![a-z0-9])", r"(?![a-z0-9])"
-    return re.search(border[0] + re.escape(phrase) + border[1], text) is not None
+    whole = rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])"
+    return phrase in text and re.search(whole, text) is not None
 
 
 def as_yes_no(text: str) -> str | None:
