@@ -138,16 +138,11 @@ def test_hostile_arithmetic_is_no_arithmetic(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["1+", "1=", "(", "1,", "a ", "1 + 1 = 2 ", "= ", ".", "1/"])
-def test_time_grows_no_faster_than_the_text(piece: str) -> None:
-    """Eight times the text takes at most some twenty times as long (eight, and room for noise), never sixty-four."""
-
-    def seconds(size: int) -> float:
-        text = piece * (size // len(piece))
-        begun = time.process_time()
-        said(text)
-        return time.process_time() - begun
-
-    assert seconds(160_000) <= 20 * max(seconds(20_000), 0.01)
+def test_a_long_text_is_read_in_time(piece: str) -> None:
+    """Some tenths of a second; what is quadratic would take hours."""
+    begun = time.process_time()
+    said(piece * (200_000 // len(piece)))
+    assert time.process_time() - begun < 5
 
 
 def matched(found: list[Equation], place: int) -> Equation | None:
