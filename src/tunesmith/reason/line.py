@@ -30,6 +30,7 @@ class Line:
         checks: what looks for mistakes in each chain.
         fusion: what makes one answer of the chains; None: there is one chain, and its answer is the answer.
         learnt: what the fusion was taught on held-out rows.
+        stopping: what the paths were taught about stopping.
         library: solved examples.
         conclude: what conclusions are, see `equal.Equal`.
         options: the closed set of answers; empty: any.
@@ -41,6 +42,7 @@ class Line:
     checks: tuple[Check, ...] = ()
     fusion: Fusion | None = None
     learnt: dict[str, Any] = field(default_factory=dict)
+    stopping: dict[str, Any] = field(default_factory=dict)
     library: Library = field(default_factory=Library)
     conclude: Kind = "auto"
     options: tuple[str, ...] = ()
@@ -48,9 +50,14 @@ class Line:
 
     @classmethod
     def of(
-        cls, recipe: Mapping[str, Any], *, learnt: dict[str, Any] | None = None, library: Library | None = None
+        cls, recipe: Mapping[str, Any], *, taught: Mapping[str, Any] | None = None, library: Library | None = None
     ) -> Line:
         """The line that a recipe (`stage.recipe`) describes.
+
+        Args:
+            recipe: settings as JSON values.
+            taught: what held-out rows taught: `fusion` and `stopping`.
+            library: solved examples.
 
         Raises:
             UserError: a component is unknown or its settings are wrong.
@@ -63,7 +70,8 @@ class Line:
                 CHECKS.build(use, where=f"reason.check[{n}]") for n, use in enumerate(recipe.get("check", ()))
             ),
             fusion=FUSIONS.build(fuse, where="reason.fuse") if fuse else None,
-            learnt=learnt or {},
+            learnt=dict((taught or {}).get("fusion", {})),
+            stopping=dict((taught or {}).get("stopping", {})),
             library=library or Library(),
             conclude=recipe.get("conclude", "auto"),
             options=tuple(recipe.get("options", ())),

@@ -40,6 +40,18 @@ class Paths(Protocol):
         """
         ...
 
+    def full(self) -> Paths:
+        """The same without stopping early: how held-out rows are asked that fusion and stopping are taught on."""
+        ...
+
+    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+        """What held-out rows teach about stopping, JSON values for `Line.stopping`; empty where nothing stops early.
+
+        Args:
+            votes: of each row the conclusions of its chains, in the order they were drawn; None has no vote.
+        """
+        ...
+
     def prepare(self, rows: Sequence[Example], job: Callable[[], Job]) -> list[Solved]:
         """The solved examples that it wants to have in the expert's library; empty where it needs none.
 
