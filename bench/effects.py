@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +17,8 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from bench import _dirt, _process
+from bench import _dirt, _process, _projects
 from bench._frame import Asked, Column, Outcome
-from ruamel.yaml import YAML
 
 SEEDS = 2
 ARMS = Path(__file__).with_suffix(".json")
@@ -101,55 +98,30 @@ def _arm(task: str, seed: int, changes: Line, asked: Asked) -> Run:
         fcntl.flock(alone, fcntl.LOCK_EX)  # another benchmark may be at work on another arm of this project
         if not (folder / "start.yaml").is_file():
             _make(task, seed, folder, rows=asked.rows)
-        return _run_alone(folder, changes, asked)
-
-
-def _run_alone(folder: Path, changes: Line, asked: Asked) -> Run:
-    round_trip = YAML(typ="rt", pure=True)
-    project = round_trip.load((folder / "start.yaml").read_text(encoding="utf-8"))
-    for section, settings in changes.items():
-        project[section].update(settings)
-    project["model"] = {"use": str(asked.model)}
-    with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:
-        round_trip.dump(project, file)
-    program = [sys.executable, "-m", "tunesmith.app.cli"]
-    environment = {"OMP_NUM_THREADS": str(asked.threads), "HF_HUB_OFFLINE": "1"}
-    log = folder / "log"
-    try:
-        _process.run([*program, "run", folder, "--keep-going"], log=log, environment=environment)
-    except _process.Failed as error:
-        if not str(error).startswith("exit code 3"):  # 3: a gate said no, which is what we want to hear
-            raise
-    _process.run([*program, "show", folder, "--json"], log=folder / "shown.json", environment=environment)
-    return _read(folder, json.loads((folder / "shown.json").read_text(encoding="utf-8")))
+        return _read(folder, _projects.run(folder, changes, asked))
 
 
 def _make(task: str, seed: int, folder: Path, *, rows: int | None) -> None:
     """The project as the recipe writes it, made small enough for runs of a few minutes."""
-    from tunesmith.app.workshop import Workshop
 
-    shutil.rmtree(folder, ignore_errors=True)
-    recipe = "finance-credit" if task == "credit" else "medical-coding"
-    Workshop().new(folder, recipe=recipe)
-    round_trip = YAML(typ="rt", pure=True)
-    project = round_trip.load((folder / "tunesmith.yaml").read_text(encoding="utf-8"))
-    project["seed"] = seed
-    project["tune"] |= {"epochs": EPOCHS[task], "rows_per_step": 16}
-    if task == "credit":
-        project["evaluate"] = {"likelihood_rows": 20, "latency_rows": 1}
-        if rows:
-            project["data"]["at_most_rows"] = {"train": rows}
-    else:
+    def change(project: Any) -> None:
+        project["seed"] = seed
+        project["tune"] |= {"epochs": EPOCHS[task], "rows_per_step": 16}
+        if task == "credit":
+            project["evaluate"] = {"likelihood_rows": 20, "latency_rows": 1}
+            if rows:
+                project["data"]["at_most_rows"] = {"train": rows}
+            return
         project["data"]["at_most_rows"] = {"train": rows or TRAIN_ROWS, "valid": 50, "test": TEST_ROWS}
         project["evaluate"] |= {"at_most_rows": TEST_ROWS, "likelihood_rows": 20, "latency_rows": 1}
         source = {"use": "conversations", "path": "data/general.jsonl", "split": "general", "licence": "Apache-2.0"}
         project["data"]["sources"].append(source)
         with (folder / "data" / "general.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in _general_rows())
-    if task == "medical-dirty":
-        _dirty(project, folder, seed)
-    with (folder / "start.yaml").open("w", encoding="utf-8") as file:
-        round_trip.dump(project, file)
+        if task == "medical-dirty":
+            _dirty(project, folder, seed)
+
+    _projects.make(folder, "finance-credit" if task == "credit" else "medical-coding", change)
 
 
 def _dirty(project: Any, folder: Path, seed: int) -> None:

@@ -25,6 +25,7 @@ DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ARGUMENT = re.compile(r"^ {4}([\w, ]+): (.*)")
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "empty"}
+_WORDS |= {Any: "any value"}
 _LIMITS = {"ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "below {}", "min_length": "of length {} or more"}
 _SHELF_OF = {
     "sources": "data.sources",
@@ -43,6 +44,8 @@ _SHELF_OF = {
     "fusions": "reason.fuse",
     "scorers": "evaluate.scorers",
     "metrics": "evaluate.metrics",
+    "attacks": "evaluate.safety.attacks.use",
+    "detectors": "evaluate.safety.detect.use",
 }
 
 

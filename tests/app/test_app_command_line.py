@@ -16,8 +16,7 @@ from project_fakes import ROOT, CommandLine, files_below, project_folder, settin
 from tunesmith.app import cli
 
 COMMANDS = ["new", "check", "fill", "plan", "run", "show", "runs", "chat", "export", "list", "fetch", "doctor", "demo"]
-COMMANDS += ["ask", "learn"]
-COMMANDS += ["data preview", "data diff", "audit verify", "audit list"]
+COMMANDS += ["ask", "learn", "compare", "data preview", "data diff", "audit verify", "audit list"]
 LABEL = "new member open close status queues work adjudicate next set skip undo decide agreement rules errors"
 COMMANDS += [f"label {word}" for word in f"{LABEL} consistency review export import".split()]
 
@@ -49,6 +48,7 @@ def test_the_help_of_every_command_has_an_example_of_it(command_line: CommandLin
         ("run {p}", {"gates", "measures", "stages", "targets", "report", "exit_code"}),
         ("show {p}", {"gates", "measures", "stages", "targets", "report", "exit_code"}),
         ("runs {p}", None),
+        ("compare {p} {p}", {"sides", "rows", "scores", "measures", "changed", "notes"}),
         ("chat {p} --say hello --at-most-tokens 3", {"text", "question", "model"}),
         ("chat {p} --base --say hello --at-most-tokens 3", {"text", "question", "model"}),
         ("ask hello --project {p} --at-most-tokens 3", {"text", "question", "chains", "fused"}),
@@ -83,6 +83,7 @@ def test_json_is_one_document_on_standard_output(
         "run {p} --until tokns",
         "run {p} --nonsense",
         "nonsense",
+        "compare {p} run-nowhere --project {p}",
         "export {p}",
         "export {p} --to {p}",
         "data preview {p}/nothing.jsonl",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from tunesmith.core.errors import UserError
-from tunesmith.core.types import Triple
+from tunesmith.core.types import Example, Message, Triple
 from tunesmith.data.extract._domain import own_domains
 from tunesmith.data.extract.patterns import Patterns
+from tunesmith.data.knowledge.extraction import triples_of
 
 Language = Literal["en", "zh"]
 
@@ -67,6 +68,28 @@ def test_attributes_keep_their_labels() -> None:
         ("purpose: car", "support decision", "good"),
         ("duration: 24 months", "support decision", "good"),
     ]
+
+
+def test_a_list_with_commas_and_its_answer_are_one_record() -> None:
+    """Three labels at least, so that prose is no record; what has no label (`24 months`) is left out."""
+    read: Any = Patterns(domain="finance").open(Path())
+    asked = "account overdrawn, 24 months, 900 DM for car, history critical, other plans none"
+    assert [(t.subject, t.relation, t.object) for t in read.answered(asked, "bad")] == [
+        ("account: overdrawn", "support decision", "bad"),
+        ("history: critical", "support decision", "bad"),
+        ("other plans: none", "support decision", "bad"),
+    ]
+    assert read.answered("savings grew, history repeats", "bad") == []
+    assert read.answered(asked, "bad\nbecause of the account") == []
+    (one,) = read.answered("Hello.\n\npurpose: car", "good")
+    assert (one.subject, one.object, one.evidence.start) == ("purpose: car", "good", 8)
+
+
+def test_the_answer_of_a_row_is_read_with_its_last_question() -> None:
+    turns = (Message(role="user", content="purpose: car"), Message(role="assistant", content="good"))
+    row = Example(id="ex-1", messages=turns, target="good", place="f:1")
+    (one,) = triples_of(row, [Patterns(domain="finance").open(Path())])
+    assert (one.subject, one.object, one.evidence.turn, one.evidence.row) == ("purpose: car", "good", 0, "ex-1")
 
 
 def test_two_records_in_one_text_are_not_mixed() -> None:

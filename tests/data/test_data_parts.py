@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.core.errors import UserError
+from tunesmith.core.types import Example, Message
+from tunesmith.data import shards
 from tunesmith.data.read import _parts
 from tunesmith.data.read._csv import csv_parts, csv_rows
 from tunesmith.data.read._lines import lines
@@ -113,3 +115,15 @@ def test_a_json_list_is_streamed_with_the_offset_of_each_element(
     for value, byte in found:
         begin = json.dumps(value, ensure_ascii=False)[:1].encode("utf-8", "replace")
         assert raw[byte : byte + 1] == begin
+
+
+def test_a_long_chain_of_thought_fills_a_file_as_well_as_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory holds one file of rows at a time: of 1,000 characters two rows with 600 characters of reasoning each."""
+    monkeypatch.setattr(shards, "_PIECE_BYTES", 1000)
+    with shards.Made(tmp_path, {}) as made:
+        for number in range(4):
+            turns = (Message(role="user", content="why"), Message(role="assistant", content="so", reasoning="x" * 600))
+            made.keep(Example(id=f"ex-{number}", messages=turns))
+    assert made.pieces == [2, 2]

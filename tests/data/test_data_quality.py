@@ -47,8 +47,8 @@ def reason(refusal: Refusal | None) -> str:
 
 
 def test_words_are_split_at_space_and_chinese_by_the_dictionary() -> None:
-    assert words("Don't stop, X-ray (3.5)!") == ["Don't", "stop,", "X-ray", "(3.5)!"]
-    assert words("患者有高血压。 GPT-4 ok") == ["患者", "有", "高血压", "。", "GPT-4", "ok"]
+    assert list(words("Don't stop, X-ray (3.5)!")) == ["Don't", "stop,", "X-ray", "(3.5)!"]
+    assert list(words("患者有高血压。 GPT-4 ok")) == ["患者", "有", "高血压", "。", "GPT-4", "ok"]
     assert not is_word("。") and is_word("3")
 
 

@@ -27,7 +27,9 @@ def scored(
         "label": {"labels": labels},
         "terminology": {"terms": ("alpha", "beta", "cat")},
     }
-    scorers = {name: SCORERS.build({"use": name, **given.get(name, {})}) for name in SCORERS.names()}
+    scorers = {
+        name: SCORERS.build({"use": name, **given.get(name, {})}) for name in SCORERS.names() if name != "similarity"
+    }
     examples = [example(n, pair[0], groups[n] if groups else None) for n, pair in enumerate(pairs)]
     answers = {
         e.id: answered(pair[1], seconds=0.1 + 0.1 * n) for n, (e, pair) in enumerate(zip(examples, pairs, strict=True))

@@ -108,7 +108,16 @@ def test_a_reason_of_another_room_stays_as_it_is() -> None:
 
 def test_every_plot_is_drawn_and_data_labels_are_escaped(found: dict[str, Any]) -> None:
     drawn = figures(found, all_texts()["en"])
-    assert set(drawn) == {"measures", "classes", "skills", "curves", "calibration", "latency"}
+    assert set(drawn) == {
+        "measures",
+        "classes",
+        "skills",
+        "curves",
+        "calibration",
+        "risk_coverage",
+        "fairness",
+        "latency",
+    }
     assert "<script" not in json.dumps(drawn)
 
 

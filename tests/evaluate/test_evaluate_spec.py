@@ -10,7 +10,16 @@ from evaluate_fakes import profile_of
 
 from tunesmith.core.spec import Use
 from tunesmith.evaluate.asking import token_limit
-from tunesmith.evaluate.spec import MEASURES, EvaluateSpec, check, measures
+from tunesmith.evaluate.spec import (
+    MEASURES,
+    EvaluateSpec,
+    FairnessSpec,
+    PowerSpec,
+    RetentionSpec,
+    check,
+    measures,
+    outside,
+)
 
 
 def test_all_wrong_components_are_told_at_once() -> None:
@@ -24,9 +33,26 @@ def test_all_wrong_components_are_told_at_once() -> None:
     assert "accuracy" in found[0].hint
 
 
-def test_every_field_is_explained_and_there_are_at_most_twelve() -> None:
-    assert len(EvaluateSpec.model_fields) <= 12
-    assert all(field.description for field in EvaluateSpec.model_fields.values())
+def test_files_that_are_not_there_are_told_with_their_place(tmp_path: Path) -> None:
+    """And their digests are part of what a run rests on."""
+    (tmp_path / "age.jsonl").write_text("{}")
+    spec = EvaluateSpec(
+        fairness=FairnessSpec(bbq=["age.jsonl", "race.jsonl"], swaps="../own.json"), other_seeds=["run-1"]
+    )
+    found = check(spec, tmp_path)
+    assert [(p.code, p.path) for p in found] == [
+        ("missing-file", "evaluate.fairness.bbq[1]"),
+        ("missing-file", "evaluate.other_seeds[0]"),
+        ("path-outside", "evaluate.fairness.swaps"),
+    ]
+    digests = outside(EvaluateSpec(fairness=FairnessSpec(bbq=["age.jsonl", "race.jsonl"])), tmp_path)
+    assert len(digests["age.jsonl"]) == 64 and digests["race.jsonl"] == ""
+
+
+def test_every_field_is_explained_and_what_belongs_together_is_a_section_of_its_own() -> None:
+    assert len(EvaluateSpec.model_fields) <= 18
+    sections = (EvaluateSpec, PowerSpec, FairnessSpec, RetentionSpec)
+    assert all(field.description for section in sections for field in section.model_fields.values())
 
 
 def test_measures_follow_task_and_settings() -> None:

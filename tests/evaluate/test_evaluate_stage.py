@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from evaluate_fakes import (
+    LABELS,
     FakeModel,
     base_artifact,
     checkpoint_of,
     colours,
     context_of,
+    example,
     expert_artifact,
     profile_of,
     right_answers,
@@ -27,9 +29,10 @@ from tunesmith.evaluate import baseline, stage
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.report.chinese import reason_text
 from tunesmith.evaluate.report.page import all_texts
-from tunesmith.evaluate.spec import EvaluateSpec, measures
+from tunesmith.evaluate.spec import EvaluateSpec, FairnessSpec, RetentionSpec, measures
 
 ROWS = colours(60)
+QUICK = EvaluateSpec(resamples=100, latency_rows=0, retention=RetentionSpec(items=8, passages=3))
 GOOD = FakeModel("expert", right_answers(ROWS, wrong=6), knows=100)
 POOR = FakeModel("base", right_answers(ROWS, wrong=60), knows=100, favourite="red", nats=3.0)
 
@@ -119,9 +122,54 @@ def test_surely_demands_the_whole_interval(tmp_path: Path) -> None:
 
 
 def test_a_target_that_cannot_be_measured_is_unknown_and_stops(tmp_path: Path) -> None:
-    report = evaluated(tmp_path, profile=profile_of(Target(measure="equalized_odds_difference", at_most=0.1)))
+    """Groups of 30 rows with 10 of each label: none has the 40 rows that are asked here to be compared."""
+    target = Target(measure="equalized_odds_difference", at_most=0.1)
+    spec = EvaluateSpec(resamples=100, latency_rows=2, fairness=FairnessSpec(fewest=40))
+    report = evaluated(tmp_path, profile=profile_of(target), spec=spec)
     assert reason(report, "target-equalized-odds-difference").verdict == "unknown"
-    assert gate(report, "G3").stops
+    assert gate(report, "G4").stops
+
+
+def test_g4_judges_fairness_with_and_without_a_target(tmp_path: Path) -> None:
+    """200 rows of red and green; the expert is right for all men and calls every woman's thing red.
+
+    Of women's green things all are called red, of men's none: the gap in equalised odds is 1. A target fails; without
+    one the gap is shown to be above 0.1, and fails too. The good expert has no gap.
+    """
+    rows = [example(n, ("red", "green")[n // 2 % 2], sex="female" if n % 2 else "male") for n in range(200)]
+    right = right_answers(rows)
+    unfair = {r.messages[1].content: "red" if r.attributes["sex"] == "female" else r.reference for r in rows}
+    base = FakeModel("base", {})
+    told = []
+    for name, table, targets in (
+        ("default", unfair, ()),
+        ("target", unfair, (Target(measure="equalized_odds_difference", at_most=0.1),)),
+        ("fair", right, ()),
+    ):
+        profile = profile_of(*targets, labels=("red", "green"))
+        report = evaluated(
+            tmp_path / name, expert=FakeModel("expert", table), base=base, rows=rows, profile=profile, spec=QUICK
+        )
+        assert value(report, "equalized_odds_difference") == (0.0 if name == "fair" else 1.0)
+        told.append([(r.code, r.verdict) for r in gate(report, "G4").reasons][1])
+    assert told == [("fairness", "failed"), ("target-equalized-odds-difference", "failed"), ("fairness", "passed")]
+
+
+def test_a_counterfactual_asks_about_somebody_else(tmp_path: Path) -> None:
+    """Thirty of sixty things belong to a man; the expert knows them, and says red where a woman is named."""
+    plain = [example(n, LABELS[n % 3], sex="male") for n in range(60)]
+    rows = []
+    for n, row in enumerate(plain):
+        text = f"his thing {n}" if n < 30 else f"thing {n}"
+        messages = (row.messages[0], row.messages[1].model_copy(update={"content": text}), row.messages[2])
+        rows.append(row.model_copy(update={"messages": messages}))
+    table = right_answers(rows) | {f"her thing {n}": "red" for n in range(30)}
+    report = evaluated(tmp_path, expert=FakeModel("expert", table), rows=rows, spec=QUICK)
+    flips = find(report.measures, "counterfactual_flips")
+    assert flips is not None and flips.n == 30
+    assert flips.value == pytest.approx(20 / 30)
+    found = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert found["fairness"]["flips"][0]["question"].startswith("her thing")
 
 
 def test_too_few_rows_are_unknown(tmp_path: Path) -> None:
@@ -196,7 +244,7 @@ def test_a_target_on_retention_replaces_the_default_limit(tmp_path: Path) -> Non
     lenient = evaluated(tmp_path / "b", expert=worse, profile=profile_of(Target(measure="retention", at_least=0.5)))
     assert gate(strict, "G4").verdict == "failed"
     assert gate(lenient, "G4").verdict == "passed"
-    assert [r.code for r in gate(lenient, "G4").reasons] == ["target-retention"]
+    assert [r.code for r in gate(lenient, "G4").reasons] == ["target-retention", "fairness"]
 
 
 def test_every_held_out_row_is_in_the_answers_file_and_the_report_is_plain_json(tmp_path: Path) -> None:
@@ -228,7 +276,7 @@ def test_the_profile_check_knows_every_measure_that_the_stage_makes(tmp_path: Pa
     """`measures` promises names; the stage must keep each of them, and make no others."""
     spec = EvaluateSpec(resamples=200)
     report = evaluated(tmp_path, spec=spec)
-    assert {m.name for m in report.measures} == set(measures(spec, "classification", ["red"]))
+    assert {m.name for m in report.measures} == set(measures(spec, "classification", ["red"], protect=["sex"]))
 
 
 def test_free_text_is_judged_without_labels(tmp_path: Path) -> None:
@@ -238,4 +286,4 @@ def test_free_text_is_judged_without_labels(tmp_path: Path) -> None:
     report = evaluated(tmp_path, profile=profile, spec=spec)
     assert value(report, "exact_match") == pytest.approx(0.9)
     assert gate(report, "G3").verdict == "passed"
-    assert {m.name for m in report.measures} == set(measures(spec, "generation"))
+    assert {m.name for m in report.measures} == set(measures(spec, "generation", protect=["sex"]))

@@ -9,11 +9,11 @@ import pytest
 from tunesmith.core.types import Answer, Example, Message, Score, Usage
 from tunesmith.evaluate.metric import RowMetric
 from tunesmith.evaluate.rows import Row
-from tunesmith.evaluate.spec import MEASURES, METRICS
+from tunesmith.evaluate.spec import MEASURES, METRICS, SCORERS
 from tunesmith.evaluate.statistics import Sampling
 
 QUICK = Sampling(resamples=100)
-SCORED_BY = {"accuracy": "label", "rouge_l": "rouge"}
+SETTINGS = {"cost_per_answer": {"prompt": 1.0, "answer": 2.0, "hour": 3.0}}
 
 
 def rows(number: int, *, scored: bool = True) -> list[Row]:
@@ -25,11 +25,11 @@ def rows(number: int, *, scored: bool = True) -> list[Row]:
         answer = Answer(
             text="a cat sat on the mat" if right else "a dog sat on a mat",
             confidence=0.2 + 0.6 * right if scored else None,
-            usage=Usage(answer_tokens=5 + n % 2, seconds=0.1 * (1 + n % 7) if scored else 0.0),
+            usage=Usage(prompt_tokens=9, answer_tokens=5 + n % 3, seconds=0.1 * (1 + n % 7) if scored else 0.0),
             stop="end" if scored else "error",
         )
         score = Score(value=float(right)) if scored else Score(value=None, unscored="answer-error")
-        names = ("label", "exact_match", "rouge", "bleu", "terminology")
+        names = {"label", "exact_match", *(METRICS.get(name).scorer for name in METRICS.names())}
         label = "cat" if n % 2 else "dog"
         scores = dict.fromkeys(names, score)
         example = Example(id=f"ex-{n}", messages=messages, group=f"g{n // 2}")
@@ -39,7 +39,7 @@ def rows(number: int, *, scored: bool = True) -> list[Row]:
 
 
 def build(name: str) -> RowMetric:
-    metric: RowMetric = METRICS.build(name)
+    metric: RowMetric = METRICS.build({"use": name, **SETTINGS.get(name, {})})
     return metric
 
 
@@ -112,3 +112,4 @@ def test_every_metric_is_described(name: str) -> None:
     assert metric.name == name
     assert MEASURES[name].unit == metric.unit
     assert METRICS.about(name)
+    assert metric.scorer in ("", *SCORERS.names())

@@ -78,16 +78,20 @@ def job(tmp_path: Path, groups: str, said: list[str], **told: Any) -> tuple[Job,
     return job_of(model, PlainForward(model), plan, tmp_path / "phase", **fields), plan
 
 
-def test_the_term_reads_the_models_own_probabilities_and_its_multipliers_follow_the_gap(tmp_path: Path) -> None:
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_the_term_reads_the_models_own_probabilities_and_its_multipliers_follow_the_gap(
+    temperature: float, tmp_path: Path
+) -> None:
     """Demographic parity over 4 rows: the gap is that of p(yes) = softmax over the two labels' tokens, row by row."""
     made, plan = job(tmp_path, "mmfm", ["yes", "no", "no", "yes"])
-    term = TERMS.build({"use": "fairness", "kind": "demographic_parity", "slack": 0.0, "multiplier_rate": 2}).bind(made)
+    settings = {"kind": "demographic_parity", "slack": 0.0, "multiplier_rate": 2, "temperature": temperature}
+    term = TERMS.build({"use": "fairness", **settings}).bind(made)
     yes, no = (Chat.of(made.base_path).completion(label)[0] for label in LABELS)
     said = []
     for row in made.rows:
         with torch.no_grad():
             logits = made.model(torch.tensor([row.ids[: row.trained[0]]])).logits[0, -1]
-        said.append(float(logits[[yes, no]].softmax(-1)[0]))
+        said.append(float((logits[[yes, no]] / temperature).softmax(-1)[0]))
     step, [batch] = plan.work(0)
     term.begin(step)
     value = term.value(made.forward.predictions(batch), step)

@@ -12,6 +12,7 @@ from tune_fakes import context_of, profile, snapshot_of, some_rows, spec, tiny_b
 
 from fakes import tiny_model_folder
 from tunesmith.core.errors import MissingLibrary, UserError
+from tunesmith.core.examples import write_examples
 from tunesmith.core.types import Base, Checkpoint, Message
 from tunesmith.models.adapters import load_adapter, merged, open_trained
 from tunesmith.models.chat import Chat
@@ -56,7 +57,10 @@ def run_stage(tmp_path: Path, base: Base, use: dict[str, Any]) -> Checkpoint:
 
 
 def expert_of(made: Checkpoint, base: Base, tmp_path: Path) -> Any:
-    return reason.run(ReasonSpec(), base=base, checkpoint=made, context=context_of(tmp_path / "reason"))
+    snapshot = snapshot_of().model_copy(update={"folder": tmp_path})
+    write_examples(tmp_path / "examples.parquet", [])
+    context = context_of(tmp_path / "reason")
+    return reason.run(ReasonSpec(), base=base, profile=profile(), snapshot=snapshot, checkpoint=made, context=context)
 
 
 USES: dict[str, dict[str, Any]] = {
@@ -77,7 +81,7 @@ def test_it_learns_is_merged_and_answers_as_an_expert(name: str, tmp_path: Path)
     assert (expert.adapter_path is None) == (name == "full")
     with open_answerer(expert) as answerer:
         answers = answerer.answer([[Message(role="user", content="The capital?")]], at_most_tokens=4)
-        served = logits(answerer._model.model)  # type: ignore[attr-defined]
+        served = logits(answerer.model.model)  # type: ignore[attr-defined]
     assert answers[0].stop in ("end", "length")
     torch.testing.assert_close(
         served, logits(open_trained(made.file("adapter").parent, base_path=Path(base.path), dtype=torch.float32)),
@@ -117,7 +121,7 @@ def test_pains_6_what_is_merged_and_served_is_what_was_trained(tmp_path: Path) -
     merge(made, out)
     torch.testing.assert_close(logits(load_model(out)), wanted, rtol=0, atol=1e-5)
     with open_answerer(expert_of(made, base, tmp_path)) as served:
-        torch.testing.assert_close(logits(served._model.model), wanted, rtol=0, atol=1e-5)  # type: ignore[attr-defined]
+        torch.testing.assert_close(logits(served.model.model), wanted, rtol=0, atol=1e-5)  # type: ignore[attr-defined]
     wrong = merged(load_adapter(load_model(Path(base.path)), made.file("adapter")))
     assert float((logits(wrong) - wanted).abs().max()) > 1e-3
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from tunesmith import __version__
 from tunesmith.app import pages, snapshots, think_cli
+from tunesmith.app.comparison import comparison
 from tunesmith.app.doing import HERE, Json, ProjectPath
 from tunesmith.app.doing import do as _do
 from tunesmith.app.ending import ended
@@ -144,6 +145,22 @@ def show(
     result = _do(lambda w: w.show(project), as_json=as_json, show=pages.outcome)
     if open_report and result["report"]:
         typer.launch(result["report"])
+
+
+@app.command()
+def compare(
+    first: Annotated[
+        str, typer.Argument(help="A project, a report's folder, or the id of a run of the stage evaluate.")
+    ],
+    second: Annotated[str, typer.Argument(help="The same, for the one that is judged against the first.")],
+    project: Annotated[Path, typer.Option(help="Project in whose runs ids are looked for.")] = HERE,
+    as_json: Json = False,
+) -> None:
+    """Compare two reports row by row with the paired test. Judges nothing: exit code 0.
+
+    Example: tunesmith compare run-0123456789abcdef coding --project coding
+    """
+    _do(lambda w: w.compare(first, second, project=project), as_json=as_json, show=comparison)
 
 
 @app.command()

@@ -122,6 +122,18 @@ class Workshop:
         with self._written(project.home) as store:
             return show(project, store)
 
+    def compare(self, first: str, second: str, *, project: Path = Path()) -> dict[str, Any]:
+        """What differs between two reports, second minus first, row by row with the paired test.
+
+        Args:
+            first: a project (its last report), the folder of a report, or the id of a run of the stage evaluate.
+            second: the same.
+            project: the project in whose runs ids are looked for.
+        """
+        from tunesmith.project.comparing import compare_reports
+
+        return compare_reports(first, second, project=project)
+
     def runs(self, path: Path) -> list[dict[str, Any]]:
         """Every run of the whole line, newest first."""
         from tunesmith.project.file import load

@@ -16,6 +16,7 @@ from tunesmith.core.types import Example, Split
 
 _PLAIN = ("id", "target", "group", "kind", "source", "licence", "place", "byte", "parent", "split", "desirable")
 _JSON = ("messages", "rejected", "tools", "images", "audio", "attributes")
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _ROWS_PER_BATCH = 4096
 _BYTES_PER_BATCH = 16_000_000
 
@@ -102,7 +103,7 @@ def iterate_examples(path: Path, split: Split | None = None) -> Iterator[Example
 def _row(example: Example) -> dict[str, Any]:
     plain = example.model_dump(mode="json")
     for name in _JSON:
-        plain[name] = json.dumps(plain[name], ensure_ascii=False, separators=(",", ":"))
+        plain[name] = _ENCODE(plain[name])
     return plain
 
 

@@ -644,7 +644,7 @@ class Measure(Noun):
         level: coverage of the interval.
         n: examples that were scored; `unscored`: examples that were not.
         slice: `all`, or `attribute=value`.
-        p: two-sided p-value of the paired test, for differences.
+        p: two-sided p-value of the paired test, for differences; `p_adjusted`: the same among all that were made.
         method: how the interval was made.
         unit: `share`, `nats`, `seconds`, `tokens/s`, `ratio`, ...
     """
@@ -659,6 +659,7 @@ class Measure(Noun):
     unscored: int = 0
     slice: str = "all"
     p: float | None = None
+    p_adjusted: float | None = None
     method: str = ""
     unit: str = "share"
 

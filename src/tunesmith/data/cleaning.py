@@ -64,7 +64,7 @@ class Cleaning:
     def apply(self, example: Example) -> Example | Drop:
         """The row itself where nothing changed, else the cleaned one with its new id, or the drop."""
         after = _once(example, partial(_text_cleaned, self._clean, self.fixed))
-        if after == example:
+        if after is example:
             return example
         emptied = [b for b, a in zip(_texts(example), _texts(after), strict=True) if b.strip() and not a.strip()]
         if emptied:
@@ -83,23 +83,30 @@ def _text_cleaned(clean: Callable[[str], str], fixed: frozenset[str], text: str)
     """`text` after one cleaner; places of images and sounds look like markup but are not, and stay."""
     if text in fixed:
         return text
+    if "<" not in text:
+        return clean(text)
     return "".join(part if _MEDIA.fullmatch(part) else clean(part) for part in _MEDIA.split(text))
 
 
 def _once(example: Example, clean: Callable[[str], str]) -> Example:
-    changes = {
-        "messages": tuple(_message(m, clean) for m in example.messages),
-        "target": None if example.target is None else clean(example.target),
-        "rejected": None if example.rejected is None else _message(example.rejected, clean),
-    }
-    return example.model_copy(update=changes)
+    """The row with every text cleaned; the very same one where none was changed."""
+    messages = tuple(_message(m, clean) for m in example.messages)
+    target = None if example.target is None else clean(example.target)
+    rejected = None if example.rejected is None else _message(example.rejected, clean)
+    same = all(after is before for after, before in zip(messages, example.messages, strict=True))
+    if same and target == example.target and rejected is example.rejected:
+        return example
+    return example.model_copy(update={"messages": messages, "target": target, "rejected": rejected})
 
 
 def _message(message: Message, clean: Callable[[str], str]) -> Message:
     if message.role == "tool":
         return message
+    content = clean(message.content)
     reasoning = None if message.reasoning is None else clean(message.reasoning)
-    return message.model_copy(update={"content": clean(message.content), "reasoning": reasoning})
+    if content == message.content and reasoning == message.reasoning:
+        return message
+    return message.model_copy(update={"content": content, "reasoning": reasoning})
 
 
 def _texts(example: Example) -> list[str]:

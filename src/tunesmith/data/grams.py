@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 GRAM = 5
+_TOGETHER = 1 << 17
+"""Parts of texts that are hashed together: arrays that fit into the processor's cache."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
+T = TypeVar("T", bound=Sized)
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int64]
 
@@ -89,18 +92,64 @@ def _opened(blocks: Sequence[tuple[Any, NDArray[np.int32]]]) -> Grams:
 
 
 def grams_of(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int32]]:
-    """One block: the grams of normalised texts."""
-    found = [text_grams(text) for text in texts]
-    return np.concatenate([*found, np.empty(0, np.uint64)]), np.array([len(one) for one in found], dtype=np.int32)
+    """One block: the distinct character 5-grams of normalised texts; a shorter text is one gram, an empty one none."""
+    return blocks_of(texts, lambda text: text.ljust(GRAM) if text else "", _code_points, GRAM)
 
 
-def text_grams(text: str) -> NDArray[np.uint64]:
-    """Distinct 64-bit hashes of a text's character 5-grams; a shorter text is one gram, an empty one none."""
-    if not text:
-        return np.empty(0, np.uint64)
-    points = np.frombuffer(text.ljust(GRAM).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    hashes = np.zeros(len(points) - GRAM + 1, np.uint64)
-    for offset in range(GRAM):
-        hashes = (hashes ^ points[offset : offset + len(hashes)]) * _MULTIPLIER
-        hashes ^= hashes >> np.uint64(29)
-    return np.unique(hashes)
+def _code_points(texts: list[str]) -> Hashes:
+    return np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+
+
+def blocks_of(
+    texts: Iterable[str], parts: Callable[[str], T], numbers: Callable[[list[T]], Hashes], width: int
+) -> tuple[Hashes, NDArray[np.int32]]:
+    """One block: per text the distinct hashes of its runs of `width` parts, ascending.
+
+    Texts are taken together, some hundred thousand parts at a time: the arrays of a single text are so short that
+    NumPy's calls would cost more than the work.
+
+    Args:
+        texts: the texts.
+        parts: what a text is made of.
+        numbers: the parts of many texts, one after the other, as numbers.
+        width: parts in a run; a text with fewer has none.
+    """
+    found: list[tuple[Hashes, NDArray[np.int32]]] = [(np.empty(0, np.uint64), np.empty(0, np.int32))]
+    waiting: list[T] = []
+    held = 0
+    for text in texts:
+        waiting.append(parts(text))
+        held += len(waiting[-1])
+        if held >= _TOGETHER:
+            found.append(_distinct_runs(numbers(waiting), [len(one) for one in waiting], width))
+            waiting, held = [], 0
+    found.append(_distinct_runs(numbers(waiting), [len(one) for one in waiting], width))
+    return np.concatenate([flat for flat, _ in found]), np.concatenate([sizes for _, sizes in found])
+
+
+def _distinct_runs(numbers: Hashes, sizes: Sequence[int], width: int) -> tuple[Hashes, NDArray[np.int32]]:
+    """The distinct hashes of the runs of each text, ascending; and how many each has."""
+    hashes = numbers if width == 1 else _runs(numbers, width)
+    ends = np.cumsum(np.array(sizes, dtype=np.int64), dtype=np.int64)
+    flat, counts = [], []
+    for size, end in zip(sizes, ends.tolist(), strict=True):
+        one = np.sort(hashes[end - size : max(end - size, end - width + 1)])
+        flat.append(one)
+        counts.append(len(one))
+    together = np.concatenate([*flat, np.empty(0, np.uint64)])
+    owner = np.repeat(np.arange(len(counts)), counts)
+    new = np.ones(len(together), dtype=bool)
+    new[1:] = (together[1:] != together[:-1]) | (owner[1:] != owner[:-1])
+    return together[new], np.bincount(owner[new], minlength=len(counts)).astype(np.int32)
+
+
+def _runs(numbers: Hashes, width: int) -> Hashes:
+    """The hash of the `width` numbers from each place on."""
+    hashes = np.zeros(max(0, len(numbers) - width + 1), np.uint64)
+    spare = np.empty_like(hashes)
+    for offset in range(width):
+        hashes ^= numbers[offset : offset + len(hashes)]
+        hashes *= _MULTIPLIER
+        np.right_shift(hashes, np.uint64(29), out=spare)
+        hashes ^= spare
+    return hashes

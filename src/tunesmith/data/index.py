@@ -17,7 +17,7 @@ from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
 from tunesmith.data.options import in_any_order
 from tunesmith.data.similarity import normalised
-from tunesmith.data.texts import GENERAL, answer, hash_of, own_text, shared_systems, system_count, verbatim
+from tunesmith.data.texts import GENERAL, answer, hash_of, said, shared_systems, system_count
 from tunesmith.data.tokens import Block, runs_of, words_of
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -146,15 +146,17 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
         seed: of the numbers drawn.
         near: whether near copies are looked for.
     """
-    own, letters = [own_text(e, shared) for e in examples], [verbatim(e, shared) for e in examples]
-    asked = [normalised(text) for text in letters]
+    own, asked = [], []
     rows = np.zeros(len(examples), dtype=ROW)
-    for i, (example, said, put) in enumerate(zip(examples, own, asked, strict=True)):
+    for i, example in enumerate(examples):
+        texts = said(example, shared)
+        own.append(texts.own)
+        asked.append(texts.asked)
         rows[i] = (
             CODES[example.split],
             example.text is not None,
-            hash_of(put),
-            hash_of(said),
+            hash_of(texts.asked),
+            hash_of(texts.own),
             hash_of(answer(example)),
             0 if example.target is None else hash_of(" " + normalised(example.target)),
             hash_of(example.reference),
@@ -163,12 +165,15 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
             drawn(seed, example.id),
             KINDS.index(example.kind),
             hash_of(" " + example.source),
-            hash_of(letters[i]),
-            hash_of(in_any_order(letters[i])),
+            hash_of(texts.verbatim),
+            hash_of(in_any_order(texts.verbatim)),
         )
     questions = ["" if example.text is not None else text for example, text in zip(examples, asked, strict=True)]
     grams = {"words": words_of(questions), "runs": runs_of(questions), "own_runs": runs_of(own)}
-    return Piece(rows, grams | ({"own": grams_of(own), "asked": grams_of(asked)} if near else {}))
+    if near:
+        grams["own"] = grams_of(own)
+        grams["asked"] = grams["own"] if asked == own else grams_of(asked)
+    return Piece(rows, grams)
 
 
 def joined(pieces: Iterable[Piece]) -> Index:

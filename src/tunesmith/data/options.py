@@ -36,5 +36,7 @@ def in_any_order(text: str) -> str:
     marked = _CIRCLED.sub(lambda match: f"\n({unicodedata.normalize('NFKC', match.group())}) ", text)
     lines = unicodedata.normalize("NFKC", marked).splitlines()
     parts = [part for line in lines for part in _MARK.split(_BULLET.sub("", line))]
+    if len(parts) < _FEWEST:
+        return ""
     told = sorted(said for part in parts if (said := normalised(part)))
     return "\n".join(told) if len(told) >= _FEWEST else ""

@@ -159,7 +159,7 @@ class Made:
     def keep(self, example: Example) -> None:
         """A row that goes on."""
         self._waiting.append(example)
-        self._size += sum(len(message.content) for message in example.messages)
+        self._size += _characters(example)
         if self._size >= _PIECE_BYTES or len(self._waiting) == _PIECE_ROWS:
             self._flush()
 
@@ -187,6 +187,13 @@ class Made:
         write_json(self.folder / f"systems-{number}.json", systems)
         self.pieces.append(len(self._waiting))
         self._waiting, self._size = [], 0
+
+
+def _characters(example: Example) -> int:
+    """How much text a row holds: a chain of thought or a call of a tool may be far longer than what is said."""
+    turns = [*example.messages, *([example.rejected] if example.rejected else [])]
+    said = sum(len(turn.content) + len(turn.reasoning or "") for turn in turns)
+    return said + sum(len(call.arguments) for turn in turns for call in turn.tool_calls) + sum(map(len, example.tools))
 
 
 def drop_line(drop: Drop) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from tunesmith.core.types import Example, Message, Split
 from tunesmith.data.similarity import normalised
@@ -46,21 +47,41 @@ def shared_systems(count: SystemCount, *, at_least: int = 2) -> frozenset[int]:
     )
 
 
-def own_text(example: Example, shared: Collection[int]) -> str:
-    """Everything said in a row: questions, answers, reasoning, calls, the rejected turn, media; normalised."""
-    said = [*_system(example, shared), *(_said(m) for m in _turns(example)), *example.images, *example.audio]
-    return _joined(said)
+class Said(NamedTuple):
+    """What of a row is compared.
+
+    Fields:
+        own: everything said: questions, answers, reasoning, calls, the rejected turn, media; normalised.
+        asked: what an answerer is asked, the user's turns and media, normalised; answers are left out.
+        verbatim: the same letter by letter.
+    """
+
+    own: str
+    asked: str
+    verbatim: str
+
+
+def said(example: Example, shared: Collection[int]) -> Said:
+    """What is compared of a row; each of its texts is normalised once, for a line end never joins what is beside it.
+
+    Args:
+        example: the row.
+        shared: system texts that are no row's own, see `shared_systems`.
+    """
+    own = [*_system(example, shared), *(_said(m) for m in _turns(example)), *example.images, *example.audio]
+    asked = _asked(example, shared)
+    plain = {text: normalised(text) for text in {*own, *asked}}
+    return Said(_joined(own, plain), _joined(asked, plain), "\n".join(asked))
 
 
 def verbatim(example: Example, shared: Collection[int]) -> str:
-    """What an answerer is asked, letter by letter: the user's turns and media; answers are left out."""
+    """What an answerer is asked, letter by letter; see `Said`."""
+    return "\n".join(_asked(example, shared))
+
+
+def _asked(example: Example, shared: Collection[int]) -> list[str]:
     asked = [m.content for m in example.messages if m.role == "user"]
-    return "\n".join([*_system(example, shared), *asked, *example.images, *example.audio])
-
-
-def question(example: Example, shared: Collection[int]) -> str:
-    """What an answerer is asked, normalised."""
-    return normalised(verbatim(example, shared))
+    return [*_system(example, shared), *asked, *example.images, *example.audio]
 
 
 def answer(example: Example) -> str:
@@ -83,5 +104,5 @@ def _said(message: Message) -> str:
     return " ".join(part for part in (message.reasoning, message.content, calls) if part)
 
 
-def _joined(parts: Sequence[str]) -> str:
-    return normalised("\n".join(parts))
+def _joined(parts: Sequence[str], plain: Mapping[str, str]) -> str:
+    return " ".join(filter(None, map(plain.__getitem__, parts)))

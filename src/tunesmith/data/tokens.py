@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.data.chinese import HAN, cut
-from tunesmith.data.grams import Hashes
+from tunesmith.data.grams import Hashes, blocks_of
 from tunesmith.data.texts import hash_of
 
 RUN = 8
 """Words in a run; of Chinese, characters."""
 _STEM = 6
 _PIECES = re.compile(f"{HAN.pattern}+|[^{HAN.pattern[1:-1]}]+")
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MOST_KNOWN = 1 << 18
 
 Block = tuple[Hashes, NDArray[np.int32]]
 
@@ -29,12 +29,12 @@ def words_of(texts: Sequence[str]) -> Block:
     the dictionary, and its characters count beside its words: of a name that was cut in two something is left. The
     last bit of a hash tells whether the word is a number.
     """
-    return _block(texts, lambda text: np.array([_marked(word) for word in words(text)], dtype=np.uint64))
+    return blocks_of(texts, lambda text: list(words(text)), _MARKED.of, 1)
 
 
 def runs_of(texts: Sequence[str]) -> Block:
     """The distinct runs of eight words (of Chinese: characters) of normalised texts, a block of `grams.Grams`."""
-    return _block(texts, _runs)
+    return blocks_of(texts, _tokens, _HASHED.of, RUN)
 
 
 def words(text: str) -> Iterator[str]:
@@ -56,26 +56,32 @@ def _parts(text: str) -> Iterator[str]:
             yield from _PIECES.findall(word)
 
 
-def _runs(text: str) -> Hashes:
-    tokens = [token for part in _parts(text) for token in (part if HAN.match(part) else (part,))]
-    said = np.array([_hash(token) for token in tokens], dtype=np.uint64)
-    hashes = np.zeros(max(0, len(said) - RUN + 1), np.uint64)
-    for offset in range(RUN):
-        hashes = (hashes ^ said[offset : offset + len(hashes)]) * _MULTIPLIER
-        hashes ^= hashes >> np.uint64(29)
-    return hashes
+def _tokens(text: str) -> list[str]:
+    """Its words; of Chinese, its characters."""
+    tokens: list[str] = []
+    for part in _parts(text):
+        tokens.extend(part if HAN.match(part) else (part,))
+    return tokens
 
 
-@lru_cache(maxsize=1 << 18)
-def _hash(word: str) -> int:
-    return hash_of(word)
+class _Known(dict[str, int]):
+    """Word -> its number, worked out when it is first met; forgotten when there are many."""
+
+    def __init__(self, number: Callable[[str], int]) -> None:
+        super().__init__()
+        self._number = number
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        self[word] = number = self._number(word)
+        return number
+
+    def of(self, texts: list[list[str]]) -> Hashes:
+        """The numbers of all words of some texts."""
+        count = sum(map(len, texts))
+        return np.fromiter(map(self.__getitem__, chain.from_iterable(texts)), dtype=np.uint64, count=count)
 
 
-@lru_cache(maxsize=1 << 18)
-def _marked(word: str) -> int:
-    return hash_of(word) >> 1 << 1 | word[0].isdigit()
-
-
-def _block(texts: Sequence[str], hashes: Callable[[str], Hashes]) -> Block:
-    found = [np.unique(hashes(text)) for text in texts]
-    return np.concatenate([*found, np.empty(0, np.uint64)]), np.array([len(one) for one in found], dtype=np.int32)
+_HASHED = _Known(hash_of)
+_MARKED = _Known(lambda word: hash_of(word) >> 1 << 1 | word[0].isdigit())

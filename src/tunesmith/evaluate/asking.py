@@ -77,7 +77,7 @@ def held_out(snapshot: Snapshot, spec: EvaluateSpec, *, seed: int) -> tuple[list
     asks nothing, and an answer that is marked undesirable is nothing to be compared with: such rows are no questions.
     """
     rows = [row for row in read_examples(snapshot.file("examples.parquet"), "test") if is_question(row)]
-    chosen = {example.id for example in _sample(rows, spec.at_most_rows, seed=seed)}
+    chosen = {example.id for example in sample(rows, spec.at_most_rows, seed=seed)}
     return [example for example in rows if example.id in chosen], len(rows) - len(chosen)
 
 
@@ -86,7 +86,8 @@ def is_question(example: Example) -> bool:
     return example.text is None and example.desirable is not False
 
 
-def _sample(rows: Sequence[Example], number: int, *, seed: int) -> list[Example]:
+def sample(rows: Sequence[Example], number: int, *, seed: int) -> list[Example]:
+    """At most `number` of the rows; which ones depends on their ids and the seed only."""
     return sorted(rows, key=lambda example: hashlib.sha256(f"{seed} {example.id}".encode()).digest())[:number]
 
 
@@ -121,7 +122,7 @@ def ask(
         free |= {example.id: answer for example, answer in zip(chunk, answers, strict=True)}
     options: dict[str, list[Likelihood]] = {}
     notes: list[str] = []
-    some = _sample(examples, spec.likelihood_rows, seed=seed) if profile.labels else []
+    some = sample(examples, spec.likelihood_rows, seed=seed) if profile.labels else []
     if some and not isinstance(answerer, LikelihoodAnswerer):
         notes.append(f"{answerer.name} cannot tell likelihoods: no fair scoring by label and no calibration")
     elif some and isinstance(answerer, LikelihoodAnswerer):
@@ -130,7 +131,7 @@ def ask(
         ):
             found = answerer.likelihood([e.prompt for e in chunk], [list(profile.labels)] * len(chunk))
             options |= {example.id: row for example, row in zip(chunk, found, strict=True)}
-    lone = _sample(examples, spec.latency_rows, seed=seed)
+    lone = sample(examples, spec.latency_rows, seed=seed)
     alone = {
         example.id: answerer.answer([example.prompt], at_most_tokens=limit)[0]
         for example in events.track(lone, stage, f"single requests to {answerer.name}", total=len(lone))

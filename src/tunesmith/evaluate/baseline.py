@@ -9,20 +9,21 @@ from tunesmith.core.examples import iterate_examples
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Baseline, Profile, Snapshot
 from tunesmith.evaluate.asking import ask, held_out
+from tunesmith.evaluate.benchmarks import run_benchmarks
 from tunesmith.evaluate.retention import ask_general, general_overlap
 from tunesmith.evaluate.rows import write_lines
-from tunesmith.evaluate.spec import EvaluateSpec, check
+from tunesmith.evaluate.spec import EvaluateSpec, check, outside
 
-__all__ = ["NAME", "VERSION", "check", "run"]
+__all__ = ["NAME", "VERSION", "check", "outside", "run"]
 
 NAME = "baseline"
-VERSION = "1"
+VERSION = "2"
 
 
 def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot, context: Context) -> Baseline:
     """Ask the base model the held-out rows, the likelihood of every label, and the general suite.
 
-    Files: `answers.jsonl` (free answers, label likelihoods, lone requests), `general.jsonl`.
+    Files: `answers.jsonl` (free answers, label likelihoods, lone requests), `general.jsonl`, `benchmarks.jsonl`.
 
     Raises:
         UserError: training or general rows hold pieces of the general suite.
@@ -43,6 +44,8 @@ def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot,
             answerer, examples, spec=spec, profile=profile, events=context.events, stage=NAME, seed=context.seed
         )
         general = ask_general(answerer, spec.retention, languages=profile.languages, events=context.events, stage=NAME)
+        benchmarks = run_benchmarks(answerer, spec.benchmarks, context.root)
     asked.write(context.out / "answers.jsonl")
     write_lines(context.out / "general.jsonl", general.records())
+    write_lines(context.out / "benchmarks.jsonl", benchmarks)
     return Baseline(answers=len(asked.free), seconds=time.monotonic() - began)

@@ -13,8 +13,18 @@ from typing import Any
 from tunesmith.core.types import Expert, GateVerdict, Measure, Profile, Reason, Target, VerdictName
 from tunesmith.evaluate.asking import Asked
 from tunesmith.evaluate.measuring import find
+from tunesmith.evaluate.power import rows_for, smallest_seen
 from tunesmith.evaluate.retention import General
-from tunesmith.evaluate.spec import MEASURES, RETENTION_LIMIT
+from tunesmith.evaluate.safety_spec import SAFETY
+from tunesmith.evaluate.slices import Found
+from tunesmith.evaluate.spec import (
+    FAIRNESS,
+    FAIRNESS_LIMIT,
+    MEASURES,
+    RETENTION_LIMIT,
+    EvaluateSpec,
+    PowerSpec,
+)
 from tunesmith.evaluate.wording import figure, limit_words, percent, points, with_interval
 
 FEWEST_ROWS = 20
@@ -26,28 +36,55 @@ MOST_UNSCORED = 0.02
 SAME_NATS = 1e-4
 """Nats per token below which two models count as the same: float32 noise between batches is under 1e-5."""
 
-GENERAL = ("retention", "general_accuracy", "general_perplexity_ratio")
+GENERAL = ("retention", "general_accuracy", "general_kl", "general_perplexity_ratio")
 
 
 def quality_gate(
-    profile: Profile, measures: Sequence[Measure], *, main: str, level: float, in_force: Reason
+    profile: Profile, measures: Sequence[Measure], *, main: str, spec: EvaluateSpec, others: Sequence[Reason]
 ) -> GateVerdict:
-    """G3: every target over the held-out rows, the paired test against the base, nothing unscored, adapter in force."""
-    reasons = [target_reason(t, measures) for t in profile.targets if t.measure not in GENERAL]
+    """G3: every target over the held-out rows, the paired test against the base, nothing unscored, and `others`.
+
+    Others are the reasons that rest on more than measures: adapter in force, slices, seeds.
+    """
+    elsewhere = {*GENERAL, *FAIRNESS, *SAFETY}
+    reasons = [target_reason(t, measures) for t in profile.targets if t.measure not in elsewhere]
     named = {target.measure for target in profile.targets}
     if profile.latency_p95_ms is not None and "latency_p95_ms" not in named:
         budget = Target(measure="latency_p95_ms", at_most=profile.latency_p95_ms)
         reasons.append(target_reason(budget, measures))
-    reasons += [significance_reason(measures, main, alpha=1 - level), unscored_reason(measures, main), in_force]
+    reasons += [significance_reason(measures, main, spec=spec), unscored_reason(measures, main), *others]
     return GateVerdict.of("G3", reasons)
 
 
-def safety_gate(profile: Profile, measures: Sequence[Measure]) -> GateVerdict:
-    """G4, its retention part: the targets on general ability, and at least 0.95 of it kept where there is no target."""
+def safety_gate(profile: Profile, measures: Sequence[Measure], others: Sequence[Reason] = ()) -> GateVerdict:
+    """G4: forgetting, fairness between the protected groups, and `others` (attacks, memory).
+
+    At least 0.95 of general ability is kept where there is no target on it; where there is no target on fairness, no
+    gap in equalised odds above 0.1 is *shown*: with a whole interval above it.
+    """
     targets = [target for target in profile.targets if target.measure in GENERAL]
     if all(target.measure != "retention" for target in targets):
         targets.insert(0, Target(measure="retention", at_least=RETENTION_LIMIT))
-    return GateVerdict.of("G4", [_explained(target_reason(target, measures), measures) for target in targets])
+    reasons = [_explained(target_reason(target, measures), measures) for target in targets]
+    fair = [target_reason(target, measures) for target in profile.targets if target.measure in FAIRNESS]
+    return GateVerdict.of("G4", [*reasons, *(fair or _no_gap(measures)), *others])
+
+
+def _no_gap(measures: Sequence[Measure]) -> list[Reason]:
+    """The reason that stands in for a target on fairness; none where no attribute is protected."""
+    measure = find(measures, "equalized_odds_difference")
+    if measure is None:
+        return []
+    evidence = {"measure": measure.model_dump(mode="json"), "limit": FAIRNESS_LIMIT}
+    if measure.value is None or measure.low is None:
+        text = "no two protected groups have enough rows to be compared"
+        return [Reason(code="fairness", message=text, verdict="unknown", evidence=evidence)]
+    shown = measure.low > FAIRNESS_LIMIT
+    text = (
+        f"equalized_odds_difference {with_interval(measure)}: a gap above {FAIRNESS_LIMIT:g} between protected groups "
+    )
+    text += "is shown" if shown else "is not shown"
+    return [Reason(code="fairness", message=text, verdict="failed" if shown else "passed", evidence=evidence)]
 
 
 def target_reason(target: Target, measures: Sequence[Measure]) -> Reason:
@@ -78,29 +115,54 @@ def _reason(target: Target, message: str, verdict: VerdictName, evidence: dict[s
     return Reason(code=code, message=message, verdict=verdict, evidence=evidence)
 
 
-def significance_reason(measures: Sequence[Measure], main: str, *, alpha: float) -> Reason:
+def significance_reason(measures: Sequence[Measure], main: str, *, spec: EvaluateSpec) -> Reason:
     """Whether the expert beats the base in both ways of asking it: by its own words and, if known, by likelihood.
 
-    Both tests must be significant, which keeps the chance of a false alarm at `alpha` (intersection-union test).
+    Both tests must be significant, which keeps the chance of a false alarm at 1 - level (intersection-union test).
+    A difference that is not shown is `unknown` where the rows were too few to show one of `spec.power`, and it is not
+    shown to be smaller than that either.
     """
+    alpha = 1 - spec.level
     found = [(name, find(measures, main, model=model)) for name, model in _OPPONENTS]
     tests = [(name, measure) for name, measure in found if measure is not None]
     known = [(name, m) for name, m in tests if m.value is not None and m.p is not None and m.n >= FEWEST_ROWS]
-    evidence = {"alpha": alpha, "tests": {name: m.model_dump(mode="json") for name, m in tests}}
+    evidence: dict[str, Any] = {"alpha": alpha, "tests": {name: m.model_dump(mode="json") for name, m in tests}}
     if not tests or len(known) < len(tests):
         rows = max((m.n for _, m in tests), default=0)
         text = f"whether {main} is better than the base's cannot be told: {rows} rows answered and scored by both"
         return Reason(code="significance", message=text, verdict="unknown", evidence=evidence)
-    higher = MEASURES[main].higher_is_better if main in MEASURES else True
-    parts, won = [], True
-    for name, measure in known:
-        better = (measure.value or 0.0) > 0 if higher else (measure.value or 0.0) < 0
-        won = won and better and (measure.p or 0.0) < alpha
-        parts.append(f"{with_interval(measure, sign=True)} against {name}, p {_p_words(measure.p)}")
-    claim = f"{main} is better than the base's" if won else f"{main} is not shown to be better than the base's"
-    verdict: VerdictName = "passed" if won else "failed"
+    sign = 1 if main not in MEASURES or MEASURES[main].higher_is_better else -1
+    parts = [f"{with_interval(m, sign=True)} against {name}, p {_p_words(m.p)}" for name, m in known]
+    lost = [m for _, m in known if sign * (m.value or 0.0) <= 0 or (m.p or 0.0) >= alpha]
+    few = [m for m in lost if under_powered(m, spec.power, sign=sign)]
+    claim = f"{main} is not shown to be better than the base's" if lost else f"{main} is better than the base's"
     message = f"{claim}: difference {'; '.join(parts)}"
-    return Reason(code="significance", message=message, verdict=verdict, evidence=evidence)
+    if lost and len(few) == len(lost):
+        rows = max(rows_for(m, spec.power.difference, power=spec.power.power) or 0 for m in few)
+        evidence |= {"rows_needed": rows, "difference": spec.power.difference, "power": spec.power.power}
+        message += f"; to see a difference of {spec.power.difference:g} with a chance of {percent(spec.power.power)} "
+        message += f"about {rows} such rows are needed"
+        return Reason(code="significance", message=message, verdict="unknown", evidence=evidence)
+    return Reason(code="significance", message=message, verdict="failed" if lost else "passed", evidence=evidence)
+
+
+def under_powered(difference: Measure, wanted: PowerSpec, *, sign: int = 1) -> bool:
+    """Whether rows like these could neither show a difference of `wanted` nor show that there is none as large."""
+    seen = smallest_seen(difference, power=wanted.power)
+    best = difference.high if sign > 0 else None if difference.low is None else -difference.low
+    return seen is not None and best is not None and seen > wanted.difference and best >= wanted.difference
+
+
+def slices_reason(found: Found, declared: Sequence[str]) -> Reason:
+    """Whether a slice that the project file names got worse; slices that were found by search are leads, no verdict."""
+    fallen = [m for m in found.worse if m.slice in declared]
+    shown = (fallen or list(found.worse))[:3]
+    evidence: dict[str, Any] = {"tried": found.tried, "count": len(found.worse), "declared": list(declared)}
+    evidence |= {"shown": [m.model_dump(mode="json") for m in shown]}
+    told = [f"{m.slice} {with_interval(m, sign=True)}" for m in shown]
+    text = f"{len(found.worse)} of {found.tried} slices are shown to be worse than the base's"
+    text += f": {'; '.join(told)}" if told else ""
+    return Reason(code="slices", message=text, verdict="failed" if fallen else "passed", evidence=evidence)
 
 
 _OPPONENTS = (("the base's own words", "difference"), ("the base scored by likelihood", "difference_fair"))

@@ -28,6 +28,7 @@ class Sides:
         base_fair: the base's likeliest labels; empty where labels or likelihoods are missing.
         fair_reading: how the base's likelihoods were compared, `as a whole` or `per token`; empty where there are none.
         expert_labels: the expert's likeliest labels with their probability, for calibration.
+        expert_choices: its likeliest labels per token; `base_choices` those of the base.
         expert_alone, base_alone: requests of their own, for latency.
     """
 
@@ -36,6 +37,8 @@ class Sides:
     base_fair: Sequence[Row] = ()
     fair_reading: str = ""
     expert_labels: Sequence[Row] = ()
+    expert_choices: Sequence[Row] = ()
+    base_choices: Sequence[Row] = ()
     expert_alone: Sequence[Row] = ()
     base_alone: Sequence[Row] = ()
 
@@ -86,6 +89,17 @@ def speed_measures(sides: Sides, sampling: Sampling) -> list[Measure]:
         if rows:
             found.append(calibration.measure(rows, model=model, sampling=sampling))
     return found
+
+
+def choice_measures(sides: Sides, sampling: Sampling) -> list[Measure]:
+    """`choice_accuracy`: multiple choice by likelihood per token, both models and their difference."""
+    if not sides.expert_choices:
+        return []
+    accuracy: RowMetric = METRICS.build("accuracy")
+    sure, base = sides.expert_choices, sides.base_choices
+    found = [accuracy.measure(sure, sampling=sampling), accuracy.measure(base, model="base", sampling=sampling)]
+    found.append(accuracy.difference(sure, base, sampling=sampling))
+    return [measure.model_copy(update={"name": "choice_accuracy"}) for measure in found]
 
 
 def slice_measures(

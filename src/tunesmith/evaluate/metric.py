@@ -90,10 +90,14 @@ class Statistic:
 
 
 class RowMetric(ABC):
-    """Base of the components: subclasses set `name` and `unit` and say `statistic`."""
+    """Base of the components: subclasses set `name` and `unit` and say `statistic`.
+
+    `scorer` names the scorer whose words the measure rests on, which then runs without being asked for; empty: none.
+    """
 
     name: ClassVar[str]
     unit: ClassVar[str] = "share"
+    scorer: ClassVar[str] = ""
 
     @abstractmethod
     def statistic(self, rows: Sequence[Row]) -> Statistic:
@@ -159,6 +163,14 @@ class RowMetric(ABC):
         total = len(first)
         first, second = paired(self.statistic(first).rows, self.statistic(second).rows)
         return self.statistic(first), self.statistic(second), total - len(first)
+
+
+class MeanMetric(RowMetric):
+    """The mean of what one scorer says; subclasses set `name` and `scorer`."""
+
+    def statistic(self, rows: Sequence[Row]) -> Statistic:
+        """The mean; rows that the scorer left unscored are counted by reason."""
+        return mean_of(rows, score_called(self.scorer))
 
 
 def _interval(statistic: Statistic, sampling: Sampling) -> Interval:

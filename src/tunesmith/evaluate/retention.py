@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -31,12 +31,14 @@ from tunesmith.core.events import Events
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Example, Likelihood, Measure, Message
 from tunesmith.evaluate.asking import ROWS_AT_ONCE, chunks, told
+from tunesmith.evaluate.metric import mean_kernel
 from tunesmith.evaluate.spec import MEASURES, RetentionSpec
 from tunesmith.evaluate.statistics import (
     Floats,
     Interval,
     Kernel,
     Sampling,
+    bootstrap_interval,
     mcnemar_p,
     newcombe_interval,
     resample_weights,
@@ -64,6 +66,7 @@ class General:
 
     Args:
         right: item id -> whether the likeliest answer was the right one.
+        logs: item id -> log-probability of each answer, in nats.
         nats: passage id -> (minus log-probability, tokens).
         unscored: ids whose likelihood was not a finite number.
     """
@@ -71,11 +74,15 @@ class General:
     right: dict[str, bool]
     nats: dict[str, tuple[float, int]]
     unscored: tuple[str, ...] = ()
+    logs: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def records(self) -> list[dict[str, Any]]:
         """As JSON lines."""
         return [
-            *({"kind": "item", "id": key, "right": right} for key, right in self.right.items()),
+            *(
+                {"kind": "item", "id": key, "right": right, "logs": list(self.logs.get(key, ()))}
+                for key, right in self.right.items()
+            ),
             *({"kind": "passage", "id": key, "nats": n, "tokens": t} for key, (n, t) in self.nats.items()),
             *({"kind": "unscored", "id": key, "reason": "likelihood-not-finite"} for key in self.unscored),
         ]
@@ -87,6 +94,7 @@ class General:
             {r["id"]: r["right"] for r in records if r["kind"] == "item"},
             {r["id"]: (r["nats"], r["tokens"]) for r in records if r["kind"] == "passage"},
             tuple(r["id"] for r in records if r["kind"] == "unscored"),
+            {r["id"]: tuple(r["logs"]) for r in records if r["kind"] == "item" and r["logs"]},
         )
 
 
@@ -123,6 +131,7 @@ def ask_general(
 ) -> General:
     """Ask the suite: per question the answer with the highest log-probability, per passage the nats."""
     right: dict[str, bool] = {}
+    all_logs: dict[str, tuple[float, ...]] = {}
     nats: dict[str, tuple[float, int]] = {}
     unscored: list[str] = []
     asked = chosen_items(spec, languages)
@@ -134,6 +143,7 @@ def ask_general(
             logs = [likelihood.log_probability for likelihood in row]
             if all(math.isfinite(x) for x in logs):
                 right[item.id] = logs.index(max(logs)) == item.answer
+                all_logs[item.id] = tuple(logs)
             else:
                 unscored.append(item.id)
     read = list(passages().items())[: spec.passages]
@@ -143,7 +153,7 @@ def ask_general(
                 nats[key] = (-likelihood.log_probability, likelihood.tokens)
             else:
                 unscored.append(key)
-    return General(right, nats, tuple(unscored))
+    return General(right, nats, tuple(unscored), all_logs)
 
 
 def general_overlap(examples: Iterable[Example]) -> list[Problem]:
@@ -192,7 +202,7 @@ def _usable(likelihood: Likelihood) -> bool:
 
 
 def general_measures(expert: General, base: General, sampling: Sampling) -> list[Measure]:
-    """`general_accuracy` (also per skill), `general_perplexity_ratio` and `retention`, on what both could be asked."""
+    """What both could be asked: `general_accuracy` and `general_kl` (also per skill), perplexity ratio, `retention`."""
     skills = {item.id: item.skill for item in items()}
     common = [key for key in expert.right if key in base.right]
     lost = len(set(expert.unscored) | set(base.unscored))
@@ -203,6 +213,8 @@ def general_measures(expert: General, base: General, sampling: Sampling) -> list
         for skill in sorted({skills[key] for key in common}):
             own = [key for key in common if skills[key] == skill]
             found += _accuracies(expert, base, own, f"skill={skill}", sampling)
+            found += _divergence(expert, base, own, f"skill={skill}", sampling)
+        found += _divergence(expert, base, main, "all", sampling)
     read = [key for key in expert.nats if key in base.nats]
     if read:
         found.append(_perplexity_ratio(expert, base, read, sampling))
@@ -222,6 +234,22 @@ def _accuracies(expert: General, base: General, keys: Sequence[str], slice: str,
         "general_accuracy", "difference", float(ours.mean() - theirs.mean()), interval, len(keys), slice, sampling
     )
     return [*made, apart.model_copy(update={"p": mcnemar_p(ours, theirs)})]
+
+
+def _divergence(expert: General, base: General, keys: Sequence[str], slice: str, sampling: Sampling) -> list[Measure]:
+    """Mean Kullback-Leibler divergence of the expert's shares of the answers from the base's; none where not stored."""
+    known = [key for key in keys if key in expert.logs and key in base.logs]
+    if not known:
+        return []
+    values = np.array([divergence(base.logs[key], expert.logs[key]) for key in known])
+    interval = bootstrap_interval(mean_kernel(values), known, sampling)
+    return [_measure("general_kl", "expert", float(values.mean()), interval, len(known), slice, sampling)]
+
+
+def divergence(base: Sequence[float], expert: Sequence[float]) -> float:
+    """KL(base || expert) in nats over a closed set of answers, each side's log-probabilities made to sum to one."""
+    p, q = (np.asarray(side) - np.logaddexp.reduce(np.asarray(side)) for side in (base, expert))
+    return max(0.0, float((np.exp(p) * (p - q)).sum()))
 
 
 def _perplexity_ratio(expert: General, base: General, keys: Sequence[str], sampling: Sampling) -> Measure:

@@ -8,9 +8,10 @@ from typing import Any
 
 from tunesmith.core.protocols import Scorer
 from tunesmith.core.types import Answer, Example, Profile
+from tunesmith.evaluate.metric import RowMetric
 from tunesmith.evaluate.rows import Row
 from tunesmith.evaluate.scorers.label import find_label
-from tunesmith.evaluate.spec import SCORERS, EvaluateSpec
+from tunesmith.evaluate.spec import METRICS, SCORERS, EvaluateSpec, metric_uses
 
 
 def build_scorers(spec: EvaluateSpec, profile: Profile) -> dict[str, Scorer]:
@@ -20,6 +21,9 @@ def build_scorers(spec: EvaluateSpec, profile: Profile) -> dict[str, Scorer]:
         uses = {"label": {}, "exact_match": {}}
     if profile.terms:
         uses["terminology"] = {}
+    for use in metric_uses(spec, profile.task, profile.terms):
+        if (needed := METRICS.get(use.use, where="evaluate.metrics").scorer) and needed not in uses:
+            uses[needed] = {}
     uses |= {use.use: use.settings for use in spec.scorers}
     return {name: scorer_of({"use": name, **settings}, profile) for name, settings in uses.items()}
 
@@ -36,6 +40,11 @@ def scorer_of(use: Any, profile: Profile, *, where: str = "evaluate.scorers") ->
     handed = {key: value for key, value in given.items() if key in takes}
     scorer: Scorer = SCORERS.build({**handed, **settings}, where=where)
     return scorer
+
+
+def scorer_of_measure(metric: RowMetric, profile: Profile) -> str:
+    """Name of the scorer by which single rows are compared where `metric` is the main measure."""
+    return metric.scorer or ("label" if profile.labels else "exact_match")
 
 
 def score_rows(

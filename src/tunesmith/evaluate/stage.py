@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 from tunesmith.core.protocols import Context, Scorer
 from tunesmith.core.types import (
     Base,
@@ -17,11 +20,16 @@ from tunesmith.core.types import (
     Tokens,
 )
 from tunesmith.evaluate.asking import Asked, ask, by_likelihood, held_out
-from tunesmith.evaluate.gates import in_force_reason, quality_gate, safety_gate, target_reason
+from tunesmith.evaluate.benchmarks import benchmark_measures, run_benchmarks
+from tunesmith.evaluate.fairness.asking import FairnessAsked, Question, ask_fairness
+from tunesmith.evaluate.findings import Findings, all_findings
+from tunesmith.evaluate.gates import in_force_reason, quality_gate, safety_gate, slices_reason, target_reason
+from tunesmith.evaluate.judge import human_labels, judge_measures, judge_pairs, open_judge
 from tunesmith.evaluate.measuring import (
     Sides,
     better_base,
     build_metrics,
+    choice_measures,
     class_measures,
     find,
     main_measure,
@@ -31,18 +39,30 @@ from tunesmith.evaluate.measuring import (
     speed_measures,
     without_doubles,
 )
+from tunesmith.evaluate.multiplicity import with_adjusted
 from tunesmith.evaluate.report.content import Story, content
 from tunesmith.evaluate.report.page import write_report
 from tunesmith.evaluate.retention import General, ask_general, general_measures
 from tunesmith.evaluate.rows import Row, read_lines
+from tunesmith.evaluate.safety import Inputs, ask_safety, safety_reasons
 from tunesmith.evaluate.scoring import build_scorers, score_rows
-from tunesmith.evaluate.spec import EvaluateSpec, check
+from tunesmith.evaluate.seeds import seed_reports, seeds_reason
+from tunesmith.evaluate.spec import MEASURES, EvaluateSpec, check, outside
 from tunesmith.evaluate.statistics import Sampling
 
-__all__ = ["NAME", "VERSION", "check", "run"]
+__all__ = ["NAME", "VERSION", "check", "outside", "run"]
 
 NAME = "evaluate"
-VERSION = "1"
+VERSION = "2"
+
+
+@dataclass(frozen=True)
+class More:
+    """What the expert was asked beyond the held-out rows and the general suite."""
+
+    fairness: FairnessAsked
+    benchmarks: list[dict[str, Any]]
+    safety: tuple[list[Measure], list[str]]
 
 
 def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signature
@@ -57,38 +77,51 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     expert: Expert,
     context: Context,
 ) -> Report:
-    """Ask the expert what the base was asked, compare them row by row, and decide G3 and the retention part of G4.
+    """Ask the expert what the base was asked, compare them row by row, and decide G3 and G4.
 
     Files: `report.html`, `report.json`, `answers.jsonl` (one line per held-out row with both models' words).
     """
     examples, left_out = held_out(snapshot, spec, seed=context.seed)
+    others = seed_reports(spec.other_seeds, context.root)
     theirs = _kept(baseline)
-    ours = _ask_expert(expert, examples, spec=spec, profile=profile, context=context)
-    sides = _scored(examples, ours[0], theirs[0], profile=profile, scorers=build_scorers(spec, profile))
-    measures, notes = _measures(spec, profile, sides, (ours[1], theirs[1]), context.seed)
-    gates = (
-        quality_gate(
-            profile,
-            measures,
-            main=main_measure(spec, profile),
-            level=spec.level,
-            in_force=in_force_reason(expert, ours, theirs),
-        ),
-        safety_gate(profile, measures),
+    how = Inputs(spec, profile, snapshot, context, build_scorers(spec, profile), NAME)
+    asked, general, more = _ask_expert(expert, examples, how)
+    ours = (asked, general)
+    sides = _scored(examples, asked, theirs[0], profile=profile, scorers=dict(how.scorers))
+    found, notes = _measures(spec, profile, sides, (general, theirs[1]), context.seed)
+    findings = all_findings(sides, more.fairness, asked, spec=spec, profile=profile, seed=context.seed)
+    if spec.judge.model:
+        findings = _with_judge(findings, sides, spec=spec, base=base, context=context)
+    found += benchmark_measures(
+        more.benchmarks, read_lines(baseline.file("benchmarks.jsonl")), _sampling(spec, context.seed)
     )
-    if sides.fair_reading:
-        notes.append(
-            f"the base's label likelihoods are compared {sides.fair_reading}: of the two ways the better for it"
-        )
-    notes = [*_limits(checkpoint, examples, left_out), *ours[0].notes, *theirs[0].notes, *notes]
+    measures = tuple(with_adjusted(without_doubles([*found, *findings.measures, *more.safety[0]])))
+    main = main_measure(spec, profile)
+    reasons = [in_force_reason(expert, ours, theirs), slices_reason(findings.slices, findings.declared)]
+    if others:
+        higher = main not in MEASURES or MEASURES[main].higher_is_better
+        reasons.append(seeds_reason(find(measures, main, model="difference"), checkpoint.seed, others, higher=higher))
+    gates = (
+        quality_gate(profile, measures, main=main, spec=spec, others=reasons),
+        safety_gate(profile, measures, safety_reasons(profile, measures)),
+    )
+    notes = [
+        *_limits(checkpoint, examples, left_out, other_seeds=len(others)),
+        *asked.notes,
+        *theirs[0].notes,
+        *notes,
+        *findings.notes,
+        *more.safety[1],
+        *_reading(sides),
+    ]
     report = Report(
         measures=measures,
         targets=tuple(_target_line(target, measures) for target in profile.targets),
-        seeds=(checkpoint.seed,),
+        seeds=(checkpoint.seed, *(report.seed for report in others)),
         notes=tuple(dict.fromkeys(notes)),
         gates=gates,
     )
-    story = Story(base, profile, snapshot, tokens, checkpoint, expert, sides, ours, theirs)
+    story = Story(base, profile, snapshot, tokens, checkpoint, expert, sides, ours, theirs, findings)
     context.events.tell("note", NAME, "writing the report")
     write_report(context.out, content(report, story, spec, run=context.run), sides)
     return report
@@ -98,14 +131,42 @@ def _kept(baseline: Baseline) -> tuple[Asked, General]:
     return Asked.read(baseline.file("answers.jsonl")), General.of(read_lines(baseline.file("general.jsonl")))
 
 
-def _ask_expert(
-    expert: Expert, examples: list[Example], *, spec: EvaluateSpec, profile: Profile, context: Context
-) -> tuple[Asked, General]:
-    events = context.events
+def _ask_expert(expert: Expert, examples: list[Example], how: Inputs) -> tuple[Asked, General, More]:
+    spec, profile, context, events = how.spec, how.profile, how.context, how.context.events
     with context.open(expert) as answerer:
         asked = ask(answerer, examples, spec=spec, profile=profile, events=events, stage=NAME, seed=context.seed)
         general = ask_general(answerer, spec.retention, languages=profile.languages, events=events, stage=NAME)
-    return asked, general
+        question = Question(spec, profile, events, NAME, context.seed, context.root)
+        more = More(
+            ask_fairness(answerer, examples, question),
+            run_benchmarks(answerer, spec.benchmarks, context.root),
+            ask_safety(answerer, examples, asked, how),
+        )
+    return asked, general, more
+
+
+def _with_judge(findings: Findings, sides: Sides, *, spec: EvaluateSpec, base: Base, context: Context) -> Findings:
+    """The findings with a judge's word on as many rows as the section asks for, taken in their order."""
+    human = human_labels(spec.judge.human, context.root)
+    ours, theirs = (side[: spec.judge.rows] for side in (sides.expert, sides.base))
+    with open_judge(spec.judge, context.root, context.events) as judge:
+        judged = judge_pairs(judge, ours, theirs, spec.judge.criteria)
+    measures, counts = judge_measures(judged, human, _sampling(spec, context.seed))
+    notes = () if human else ("nobody has labelled pairs of answers: how far the judge can be trusted is not known",)
+    if spec.judge.model == base.name:
+        notes += ("the judge is the base model itself, and models prefer their own words",)
+    told = {"model": spec.judge.model, **counts}
+    return replace(findings, measures=(*findings.measures, *measures), judge=told, notes=(*findings.notes, *notes))
+
+
+def _sampling(spec: EvaluateSpec, seed: int) -> Sampling:
+    return Sampling(level=spec.level, resamples=spec.resamples, seed=seed)
+
+
+def _reading(sides: Sides) -> list[str]:
+    if not sides.fair_reading:
+        return []
+    return [f"the base's label likelihoods are compared {sides.fair_reading}: of the two ways the better for it"]
 
 
 def _scored(
@@ -129,6 +190,8 @@ def _scored(
         base_fair=fair[how],
         fair_reading=how if fair[how] else "",
         expert_labels=likeliest(ours, False),
+        expert_choices=likeliest(ours, True),
+        base_choices=fair["per token"],
         expert_alone=rows(ours, "alone"),
         base_alone=rows(theirs, "alone"),
     )
@@ -136,18 +199,19 @@ def _scored(
 
 def _measures(
     spec: EvaluateSpec, profile: Profile, sides: Sides, general: tuple[General, General], seed: int
-) -> tuple[tuple[Measure, ...], list[str]]:
-    sampling = Sampling(level=spec.level, resamples=spec.resamples, seed=seed)
+) -> tuple[list[Measure], list[str]]:
+    sampling = _sampling(spec, seed)
     metrics = build_metrics(spec, profile)
     names, notes = slice_names(sides.expert, spec, profile)
     found = [
         *quality_measures(sides, metrics, sampling),
         *general_measures(*general, sampling),
         *speed_measures(sides, sampling),
+        *choice_measures(sides, sampling),
         *(class_measures(sides, profile.labels, sampling) if profile.labels else []),
         *slice_measures(sides, metrics, names, main=main_measure(spec, profile), sampling=sampling),
     ]
-    return without_doubles(found), notes
+    return found, notes
 
 
 def _target_line(target: Target, measures: tuple[Measure, ...]) -> dict[str, object]:
@@ -170,9 +234,10 @@ def _target_line(target: Target, measures: tuple[Measure, ...]) -> dict[str, obj
     }
 
 
-def _limits(checkpoint: Checkpoint, examples: list[Example], left_out: int) -> list[str]:
+def _limits(checkpoint: Checkpoint, examples: list[Example], left_out: int, *, other_seeds: int) -> list[str]:
     """What was not shown, said before anybody asks."""
-    notes = [f"trained with one seed ({checkpoint.seed}): the spread between seeds was not measured"]
+    one = f"trained with one seed ({checkpoint.seed}): the spread between seeds was not measured"
+    notes = [] if other_seeds else [one]
     if left_out:
         notes.append(f"{left_out} of {left_out + len(examples)} held-out rows were not asked (evaluate.at_most_rows)")
     if len(examples) < 200:

@@ -81,11 +81,10 @@ def wilson(share: float, rows: float, *, level: float) -> tuple[float, float]:
 
 def share_interval(successes_N: Floats, clusters: Sequence[str], *, level: float) -> Interval:
     """Wilson's interval with the effective number of rows (Franco et al. 2019); never of width zero."""
-    codes = cluster_codes(clusters)
-    rows = effective_rows(successes_N, codes)
+    grouped = len(set(clusters)) < len(clusters)
+    rows = effective_rows(successes_N, cluster_codes(clusters)) if grouped else float(len(clusters))
     low, high = wilson(float(successes_N.mean()), rows, level=level)
-    grouped = int(codes.max()) + 1 < len(codes)
-    return Interval(low, high, f"Wilson, {rows:.0f} effective rows of {len(codes)}" if grouped else "Wilson")
+    return Interval(low, high, f"Wilson, {rows:.0f} effective rows of {len(clusters)}" if grouped else "Wilson")
 
 
 def resample_weights(codes_N: NDArray[np.int64], sampling: Sampling) -> Iterator[Floats]:

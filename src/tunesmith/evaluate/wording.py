@@ -12,6 +12,10 @@ def figure(value: float, unit: str, *, sign: bool = False) -> str:
         return f"{value:{plus}.0f} ms"
     if unit == "tokens/s":
         return f"{value:{plus}.1f} tokens/s"
+    if unit == "tokens":
+        return f"{value:{plus}.1f} tokens"
+    if unit == "cost":
+        return f"{value:{plus}.4g}"
     if unit == "nats":
         return f"{value:{plus}.4f} nats"
     return f"{value:{plus}.3f}"

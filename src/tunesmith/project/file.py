@@ -177,7 +177,7 @@ def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
         found += stage.check(section_of(spec, stage), root)
     attributes = {name for source in spec.data.sources for name in source.settings.get("attributes", [])}
     profile = spec.profile
-    known = measures(spec.evaluate, profile.kind_of_task, profile.labels, terms=profile.terms)
+    known = measures(spec.evaluate, profile.kind_of_task, profile.labels, terms=profile.terms, protect=profile.protect)
     return found + measurable(profile, known, attributes=attributes, unsliced=UNSLICED)
 
 
@@ -222,8 +222,8 @@ def _follows(problem: Problem, out: set[str]) -> bool:
 
 
 _MOST_ROUNDS = 5
-_DECIDE_MEASURES = {"profile", "profile.labels", "profile.task", "profile.terms", "evaluate"} | {
-    f"evaluate.{name}" for name in ("metrics", "retention", "likelihood_rows", "latency_rows")
+_DECIDE_MEASURES = {"profile", "profile.labels", "profile.task", "profile.terms", "profile.protect", "evaluate"} | {
+    f"evaluate.{name}" for name in ("metrics", "retention", "likelihood_rows", "latency_rows", "fairness")
 }
 
 

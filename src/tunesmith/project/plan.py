@@ -40,8 +40,29 @@ def plan(project: Project, store: RunStore) -> dict[str, Any]:
         "project": project.spec.name,
         "stages": stages,
         "settings": [*_settings(project, rows), *choice],
-        "estimate": estimate,
+        "estimate": estimate | {"power": _power(project, made, rows)},
     }
+
+
+def _power(project: Project, made: dict[type[Artifact], Artifact], rows: Rows) -> str:
+    """Whether the held-out rows will be enough to see the difference that the project wants, told beforehand."""
+    from tunesmith.evaluate.power import rows_needed
+
+    spec, split, snapshot = project.spec.evaluate, project.spec.data.split, made.get(Snapshot)
+    wanted = spec.power
+    disagreement = max(wanted.difference, wanted.disagreement)
+    needed = rows_needed(wanted.difference, disagreement=disagreement, alpha=1 - spec.level, power=wanted.power)
+    if isinstance(snapshot, Snapshot):
+        held, how = snapshot.splits.get("test", 0), "counted"
+    else:
+        held, how = round(rows.train * split.test / max(split.train, 1e-9)), "about"
+        held = min(held, project.spec.data.at_most_rows.get("test", held))
+    asked = min(held, spec.at_most_rows)
+    verdict = "enough" if asked >= needed else "too few: a smaller difference would be `unknown`"
+    return (
+        f"{needed:,} rows show a difference of {wanted.difference:g} with a chance of {wanted.power:.0%} where "
+        f"{disagreement:.0%} of the answers differ; {how} {asked:,} will be asked: {verdict}"
+    )
 
 
 @dataclass(frozen=True)

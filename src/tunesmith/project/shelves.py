@@ -25,5 +25,7 @@ SHELVES = (
     Shelf("fusions", "tunesmith.reason.fusions"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
+    Shelf("attacks", "tunesmith.evaluate.attacks"),
+    Shelf("detectors", "tunesmith.evaluate.detectors"),
     Shelf("recipes", "tunesmith.project.recipes"),
 )

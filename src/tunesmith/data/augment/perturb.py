@@ -6,12 +6,12 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from tunesmith.core.protocols import Context
-from tunesmith.core.types import Drop, Example
+from tunesmith.core.types import Example
 from tunesmith.data.augment._guard import Corpus, answer_text, answer_words
 from tunesmith.data.augment._making import (
     Copies,
@@ -27,18 +27,16 @@ from tunesmith.data.augment._making import (
 )
 from tunesmith.data.augment._noise import careless, moved
 from tunesmith.data.augment._options import reordered
+from tunesmith.data.augment._rewording import Rewording
 from tunesmith.data.augment._typos import mistyped
 from tunesmith.data.augment._wording import framed, worded
 from tunesmith.data.chinese import HAN
-from tunesmith.data.meaning import held, open_meaning
 
 Kind = Literal["wording", "polite", "options", "sentences", "typos", "noise"]
 
-_NAME = "perturb"
-
 
 @dataclass(frozen=True)
-class Perturb:
+class Perturb(Rewording):
     """Asks the last question of a row in another way; each child has one change, named in its attribute `perturbed`.
 
     `wording`: rules and frames for asking; `polite`: the same with thanks; `options`: options in another order, where
@@ -56,6 +54,8 @@ class Perturb:
         alike: cosine that the changed sentences must have with the old ones.
     """
 
+    name: ClassVar[str] = "perturb"
+
     copies: Copies = 1
     share: Share = 1.0
     kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = ("wording", "polite", "options", "typos")
@@ -64,21 +64,15 @@ class Perturb:
     encoder: str | None = "all-minilm-l6-v2"
     alike: Likeness = 0.7
 
-    def make(self, rows: Iterable[Example], context: Context) -> Iterator[Example | Drop]:
-        """See `core.protocols.Maker`."""
-        corpus = Corpus.of(rows)
-        meaning = open_meaning(self.encoder, self.alike, context, labels=corpus.labels)
-        return held(self._drafts(rows, context, corpus), meaning, step=_NAME)
-
     def _drafts(self, rows: Iterable[Example], context: Context, corpus: Corpus) -> Iterator[Draft]:
         left: Counter[str] = Counter()
-        for row in chosen(rows, context, _NAME, self.share):
-            made = [] if unfit(row) else list(self._children(row, dice_of(context, _NAME, row), corpus))
+        for row in chosen(rows, context, self.name, self.share):
+            made = [] if unfit(row) else list(self._children(row, dice_of(context, self.name, row), corpus))
             if not made:
                 left[unfit(row) or "with nothing to change"] += 1
             for new in made:  # options say the same in another order, and their answer may be another letter
                 yield (new if new.attributes["perturbed"] == "options" else row), new
-        tell(context, _NAME, left)
+        tell(context, self.name, left)
 
     def _children(self, row: Example, dice: random.Random, corpus: Corpus) -> Iterator[Example]:
         seen, turns = {row.id}, 0

@@ -6,12 +6,12 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from tunesmith.core.protocols import Context
-from tunesmith.core.types import Drop, Example
+from tunesmith.core.types import Example
 from tunesmith.data.augment import _chinese, _english
 from tunesmith.data.augment._guard import Corpus, Guard, answer_text, answer_words
 from tunesmith.data.augment._making import (
@@ -26,16 +26,16 @@ from tunesmith.data.augment._making import (
     tell,
     unfit,
 )
+from tunesmith.data.augment._rewording import Rewording
 from tunesmith.data.augment._swaps import Swap
 from tunesmith.data.chinese import han_share
-from tunesmith.data.meaning import CHINESE, held, open_meaning
+from tunesmith.data.meaning import CHINESE
 
-_NAME = "synonyms"
 _NEAREST = 2
 
 
 @dataclass(frozen=True)
-class Synonyms:
+class Synonyms(Rewording):
     """Replaces some words of a question by synonyms of the same part of speech and form.
 
     English by WordNet 3.0 and spaCy (extra `augment`), Chinese by Cilin and CC-CEDICT where both agree; the tables are
@@ -52,6 +52,8 @@ class Synonyms:
         alike: cosine that the changed sentences must have with the old ones.
     """
 
+    name: ClassVar[str] = "synonyms"
+
     copies: Copies = 1
     share: Share = 1.0
     rate: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -59,15 +61,9 @@ class Synonyms:
     encoder: str | None = "all-minilm-l6-v2"
     alike: Likeness = 0.8
 
-    def make(self, rows: Iterable[Example], context: Context) -> Iterator[Example | Drop]:
-        """See `core.protocols.Maker`."""
-        corpus = Corpus.of(rows)
-        meaning = open_meaning(self.encoder, self.alike, context, labels=corpus.labels)
-        return held(self._drafts(rows, context, corpus), meaning, step=_NAME)
-
     def _drafts(self, rows: Iterable[Example], context: Context, corpus: Corpus) -> Iterator[Draft]:
         left: Counter[str] = Counter()
-        for row in chosen(rows, context, _NAME, self.share):
+        for row in chosen(rows, context, self.name, self.share):
             why = unfit(row) or ("are records of a template" if corpus.is_record(row) else "")
             places = {} if why else self._places(row, corpus)
             if why or not places:
@@ -77,10 +73,10 @@ class Synonyms:
                 row,
                 lambda dice, row=row, places=places: reworded(row, lambda text: self._with_others(text, places, dice)),  # type: ignore[misc]
                 copies=self.copies,
-                dice=lambda number, row=row: dice_of(context, _NAME, row, number),  # type: ignore[misc]
+                dice=lambda number, row=row: dice_of(context, self.name, row, number),  # type: ignore[misc]
             )
             yield from ((row, new) for new in made)
-        tell(context, _NAME, left)
+        tell(context, self.name, left)
 
     def _places(self, row: Example, corpus: Corpus) -> dict[str, list[Swap]]:
         """Text of a turn -> its replaceable words."""

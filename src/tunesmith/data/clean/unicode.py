@@ -13,6 +13,12 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u180e\u200b\u2060-\u2064\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
 )
+_SOUND = re.compile(
+    "[\t\n\x20-\x7e\u00a0-\u00ac\u00ae-\u0131\u0134-\u0148\u014a-\u01c3\u0370-\u052f\u2010-\u2027\u202f-\u205f\u2070-\u2bff"
+    "\u3000-\u9fff\uff01-\uffee]*"
+)
+"""Characters that no repair changes by themselves: no control, no ligature, nothing unseen."""
+_LONGEST_SEGMENT = 1_000_000
 _PASSES = 10
 
 
@@ -30,7 +36,7 @@ class Unicode:
 
     def clean(self, text: str) -> str:
         """The repaired text. Repeated until nothing changes (one repair can uncover another), at most ten times."""
-        if _PLAIN.fullmatch(text):
+        if _PLAIN.fullmatch(text) or _is_sound(text):
             return text
         for _ in range(_PASSES):
             before = text
@@ -38,6 +44,19 @@ class Unicode:
             if text == before:
                 break
         return text
+
+
+def _is_sound(text: str) -> bool:
+    """Whether there is surely nothing to repair: what ftfy would find after all its passes, told in one look.
+
+    Each line is judged alone, as ftfy does, since how a line begins can say that its encoding is broken.
+    """
+    if not _SOUND.fullmatch(text) or not unicodedata.is_normalized("NFC", text):
+        return False
+    from ftfy.badness import is_bad
+
+    lines = text.splitlines(keepends=True)
+    return not any(len(line) > _LONGEST_SEGMENT or (not line.isascii() and is_bad(line)) for line in lines)
 
 
 def _once(text: str) -> str:

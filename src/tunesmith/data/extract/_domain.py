@@ -27,11 +27,13 @@ class Role(_Part):
     Fields:
         en, zh: labels that such names stand after in records (`Diagnosis: influenza`).
         with_label: the label is part of the name (`duration: 24 months`).
+        unmarked: in a list with commas the labels need no colon (`savings unknown, history critical, housing rented`).
     """
 
     en: tuple[str, ...] = ()
     zh: tuple[str, ...] = ()
     with_label: bool = False
+    unmarked: bool = False
 
     def labels(self, language: Language) -> tuple[str, ...]:
         """The labels in one language."""
@@ -51,11 +53,13 @@ class Domain(_Part):
         roles: name of a role -> its labels.
         chain: relations between roles, in the order in which one reads them.
         patterns: language -> patterns, see `tunesmith.data.extract._grammar`.
+        answer: the role of what a row answers: a record in the question and a short answer are read together.
     """
 
     roles: Mapping[_ROLE, Role]
     chain: tuple[_Step, ...]
     patterns: Mapping[Language, tuple[str, ...]] = Field(default_factory=dict)
+    answer: str = ""
 
     def links(self, language: Language) -> tuple[Link, ...]:
         """The steps of the chain that have words in this language."""
@@ -109,6 +113,9 @@ def read_domain(path: Path, shown: str) -> Domain:
         for role in (step.subject, step.object)
         if role not in domain.roles
     ]
+    if domain.answer and domain.answer not in domain.roles:
+        hint = did_you_mean(domain.answer, domain.roles)
+        problems.append(Problem("unknown-role", f"there is no role '{domain.answer}'", hint, f"{shown}: answer"))
     if problems:
         raise UserError(problems)
     return domain

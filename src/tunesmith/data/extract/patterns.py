@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,8 +10,8 @@ from typing import Literal
 from tunesmith.core.errors import Problem, UserError, did_you_mean
 from tunesmith.core.types import Evidence, Triple
 from tunesmith.data.extract._domain import FOLDER, Domain, own_domains, read_domain
-from tunesmith.data.extract._grammar import Link, prepared
-from tunesmith.data.extract._records import record_claims
+from tunesmith.data.extract._grammar import Link, Pattern, prepared
+from tunesmith.data.extract._records import Records
 from tunesmith.data.extract._text import Claim, as_triples, plain, sentences
 from tunesmith.data.read._files import locate
 
@@ -38,21 +38,7 @@ class Patterns:
     def open(self, root: Path) -> Callable[[str], list[Triple]]:
         """See `tunesmith.core.protocols.Extractor`; subjects and objects carry their role as kind."""
         domain, shown = self._domain(root)
-        patterns, links = domain.compiled(self.language, shown), domain.links(self.language)
-
-        def read(text: str) -> list[Triple]:
-            found: list[Triple] = []
-            for start, end in sentences(text):
-                evidence = Evidence(sentence=text[start:end], start=start, end=end)
-                ready = prepared(plain(evidence.sentence).rstrip(".。"), self.language)
-                claims = (pair for pattern in patterns for pair in pattern.claims(ready, links))
-                found += self._triples(claims, evidence)
-            for start, end in _paragraphs(text):
-                evidence = Evidence(sentence=text[start:end], start=start, end=end)
-                found += self._triples(record_claims(evidence.sentence, domain, self.language, links), evidence)
-            return found
-
-        return read
+        return _Reader(domain.compiled(self.language, shown), Records.of(domain, self.language), self.language)
 
     def _domain(self, root: Path) -> tuple[Domain, str]:
         if bool(self.domain) == bool(self.path):
@@ -64,6 +50,34 @@ class Patterns:
             hint = did_you_mean(self.domain, own_domains())
             raise UserError(Problem("unknown-domain", f"there is no domain '{self.domain}'", hint, "domain"))
         return read_domain(FOLDER / f"{self.domain}.yaml", self.domain), self.domain
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What reads texts by the patterns and labels of a domain."""
+
+    patterns: Sequence[Pattern]
+    records: Records
+    language: str
+
+    def __call__(self, text: str) -> list[Triple]:
+        """See `tunesmith.core.protocols.Extractor`."""
+        return self.answered(text, "")
+
+    def answered(self, text: str, answer: str) -> list[Triple]:
+        """The same of a question, its answer being part of the last record in it."""
+        found: list[Triple] = []
+        for start, end in sentences(text):
+            evidence = Evidence(sentence=text[start:end], start=start, end=end)
+            ready = prepared(plain(evidence.sentence).rstrip(".。"), self.language)
+            claims = (pair for pattern in self.patterns for pair in pattern.claims(ready, self.records.links))
+            found += self._triples(claims, evidence)
+        paragraphs = list(_paragraphs(text))
+        for start, end in paragraphs:
+            evidence = Evidence(sentence=text[start:end], start=start, end=end)
+            last = answer if (start, end) == paragraphs[-1] else ""
+            found += self._triples(self.records.claims(evidence.sentence, last), evidence)
+        return found
 
     def _triples(self, claims: Iterator[tuple[Claim, Link]], evidence: Evidence) -> list[Triple]:
         """Triples of one sentence or record, with the roles as kinds."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tunesmith.core.types import Example
 from tunesmith.data.chinese import HAN, cut, han_share
@@ -29,17 +30,21 @@ def said(example: Example) -> list[str]:
     return [text for turn in turns if turn.role != "tool" for text in (turn.reasoning or "", turn.content) if text]
 
 
-def words(text: str) -> list[str]:
-    """What stands between white space; pieces with Chinese characters are cut into words and punctuation."""
+@lru_cache(maxsize=1)
+def words(text: str) -> tuple[str, ...]:
+    """What stands between white space; pieces with Chinese characters are cut into words and punctuation.
+
+    The last text's are remembered: one filter after the other asks for them.
+    """
     pieces = text.split()
-    if not HAN.search(text):
-        return pieces
-    return [word for piece in pieces for word in (cut(piece) if HAN.search(piece) else [piece])]
+    if text.isascii() or not HAN.search(text):
+        return tuple(pieces)
+    return tuple(word for piece in pieces for word in (cut(piece) if HAN.search(piece) else [piece]))
 
 
 def is_word(word: str) -> bool:
     """Whether it has a letter or digit: punctuation that stands alone is no word."""
-    return any(map(str.isalnum, word))
+    return word[:1].isalnum() or any(map(str.isalnum, word))
 
 
 def is_chinese(text: str) -> bool:

@@ -88,7 +88,7 @@ def _lines(lines: Sequence[str]) -> Refusal | None:
 def _letters(found: Sequence[str], *, chinese: bool) -> Refusal | None:
     """Punctuation that jieba cuts off is left out for Chinese: between spaces it would hang at its word."""
     counted = [word for word in found if is_word(word)] if chinese else found
-    share = sum(any(map(str.isalpha, word)) for word in counted) / len(counted)
+    share = sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in counted) / len(counted)
     if share < LEAST_ALPHABETIC:
         return Refusal(reason="gopher-alphabetic", detail=f"{share:.0%} of words, at least {LEAST_ALPHABETIC:.0%}")
     stop = len((STOP_WORDS_ZH if chinese else STOP_WORDS).intersection(found))

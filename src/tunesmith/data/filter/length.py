@@ -37,5 +37,5 @@ class Length:
 
 def _length(text: str, unit: str) -> int:
     if unit == "characters":
-        return sum(not c.isspace() for c in text)
+        return sum(map(len, text.split()))
     return sum(map(is_word, words(text)))

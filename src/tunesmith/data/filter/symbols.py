@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
@@ -38,7 +39,7 @@ class Symbols:
 
 def special_share(text: str) -> float:
     """Share of special symbols among the characters of `text`; 0 for an empty one."""
-    return sum(map(_special, text)) / len(text) if text else 0.0
+    return sum(times for c, times in Counter(text).items() if _special(c)) / len(text) if text else 0.0
 
 
 @cache

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -44,8 +44,7 @@ class Toxic:
             found = list(toxic_words(text))
             strong = sum(tier == "strong" for _, tier in found)
             mild = {word for word, tier in found if tier == "mild"}
-            dense = len(found) * 100 >= self.per_hundred * max(1, len(words(text)))
-            if strong or (len(mild) > 1 and dense):
+            if strong or (len(mild) > 1 and len(found) * 100 >= self.per_hundred * max(1, len(words(text)))):
                 detail = f"{strong} slurs or threats, {len(found) - strong} abusive words"
                 return Refusal(reason="toxic", detail=detail, fate="aside")
         return None
@@ -55,27 +54,30 @@ def toxic_words(text: str) -> Iterator[tuple[str, Tier]]:
     """Listed words and phrases in `text` with their strength, in their plain spelling. Linear in the text."""
     lists = _lists()
     plain = shadow(text).text.lower()
-    for match in lists.phrases.finditer(plain):
+    for match in lists.phrases.finditer(plain) if any(sign.search(plain) for sign in lists.signs) else ():
         yield match[0], "strong" if match.lastgroup == "strong" else "mild"
     spelled = (re.sub(r"[ .*_-]", "", match[0]) for match in _SPELLED.finditer(plain))
     for token in (*_TOKEN.findall(plain), *spelled):
-        word = _known(token, lists)
+        word = _known(token)
         if word:
             yield word, "strong" if word in lists.strong else "mild"
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """Single words by strength, and one expression of all phrases."""
+    """Single words by strength, and one expression of all phrases; one of the signs is found where a phrase is."""
 
     strong: frozenset[str]
     mild: frozenset[str]
     masked: dict[tuple[int, str], tuple[str, ...]]
     phrases: re.Pattern[str]
+    signs: tuple[re.Pattern[str], ...]
 
 
-def _known(token: str, lists: _Lists) -> str:
+@lru_cache(maxsize=1 << 14)
+def _known(token: str) -> str:
     """The listed word that `token` is a spelling of; empty for none."""
+    lists = _lists()
     plain = token.strip("'’!#*")
     if "*" in plain or "#" in plain:
         choices = lists.masked.get((len(plain), plain[0]), ())
@@ -104,4 +106,15 @@ def _lists() -> _Lists:
     for word in sorted(strong | mild):
         masked[len(word), word[0]] = (*masked.get((len(word), word[0]), ()), word)
     phrases = re.compile(f"(?P<strong>{'|'.join(read['strong_phrases'])})|(?P<mild>{'|'.join(read['mild_phrases'])})")
-    return _Lists(strong, mild, masked, phrases)
+    return _Lists(strong, mild, masked, phrases, _signs([*read["strong_phrases"], *read["mild_phrases"]]))
+
+
+def _signs(phrases: Sequence[str]) -> tuple[re.Pattern[str], ...]:
+    r"""The same phrases, so that they are searched fast: those between word borders (`\b`) share one pair of these.
+
+    With the borders inside each of them, every phrase would be tried at every character.
+    """
+    between = [phrase[2:-2] for phrase in phrases if phrase.startswith(r"\b") and phrase.endswith(r"\b")]
+    others = [phrase for phrase in phrases if not (phrase.startswith(r"\b") and phrase.endswith(r"\b"))]
+    bordered = [re.compile(rf"\b(?:{'|'.join(f'(?:{phrase})' for phrase in between)})\b")] if between else []
+    return (*bordered, *([re.compile("|".join(others))] if others else []))

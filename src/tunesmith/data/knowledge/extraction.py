@@ -80,8 +80,16 @@ def triples_of(example: Example, readers: Iterable[Reader]) -> list[Triple]:
     for turn, message in enumerate(example.messages):
         if message.role in ("user", "assistant") and message.content:
             place = {"row": example.id, "turn": turn, "place": example.place}
-            for triple in (triple for read in readers for triple in read(message.content)):
+            for triple in (triple for read in readers for triple in _read(read, example, turn)):
                 found.append(triple.model_copy(update={"evidence": triple.evidence.model_copy(update=place)}))
+    return found
+
+
+def _read(read: Reader, example: Example, turn: int) -> list[Triple]:
+    """What one reader finds in a turn; a reader that knows records is told what the last question's answer is."""
+    message, answered = example.messages[turn], getattr(read, "answered", None)
+    asks = message.role == "user" and turn + 2 == len(example.messages) and answered is not None
+    found: list[Triple] = answered(message.content, example.reference) if asks else read(message.content)
     return found
 
 

@@ -14,7 +14,7 @@ _KIND_EN = (
 )
 _WORD_EN = r"[A-Z][A-Za-z'.-]{0,24}"
 _STREET_EN = re.compile(
-    rf"(?<![0-9A-Za-z.,$-])[0-9]{{1,5}}[A-Za-z]?(?:-[0-9]{{1,4}})? (?:[NSEW]\.? )?"
+    rf"[0-9](?<![0-9A-Za-z.,$-].)[0-9]{{0,4}}[A-Za-z]?(?:-[0-9]{{1,4}})? (?:[NSEW]\.? )?"
     rf"(?:{_WORD_EN} |[0-9]{{1,3}}(?:st|nd|rd|th) ){{1,4}}?"
     rf"(?:{_KIND_EN})\b\.?(?: (?:[NSEW]|North|South|East|West)\b\.?)?"
 )
@@ -23,9 +23,11 @@ _MORE_EN = re.compile(
     rf"|{_WORD_EN}(?: {_WORD_EN}){{0,2}},? [A-Z]{{2}},? [0-9]{{5}}(?:-[0-9]{{4}})?\b"
     rf"|{_WORD_EN}(?: {_WORD_EN}){{0,2}},? [A-Z]{{1,2}}[0-9][0-9A-Z]? [0-9][A-Z]{{2}}\b)"
 )
+_BOX = "box"
 _BOX_EN = re.compile(r"(?<![A-Za-z])P\.? ?O\.? Box [0-9]{1,6}\b", re.IGNORECASE)
+_ENDS_DE = ("straße", "strasse", "str.", "weg", "allee", "platz", "gasse", "damm", "ufer")
 _STREET_DE = re.compile(
-    r"(?<![0-9A-Za-zÀ-ɏ])[A-ZÄÖÜ][a-zäöüß]{1,20}(?:straße|strasse|str\.|weg|allee|platz|gasse|damm|ufer)"
+    rf"(?<![0-9A-Za-zÀ-ɏ])[A-ZÄÖÜ][a-zäöüß]{{1,20}}(?:{'|'.join(map(re.escape, _ENDS_DE))})"
     r" [0-9]{1,4}[a-z]?\b"
     r"(?:, [0-9]{5} [A-ZÄÖÜ][a-zäöüß]{1,24})?"
 )
@@ -37,7 +39,9 @@ _STREET_ZH = re.compile(
     rf"(?:[东南西北中]?段)?{_NUMBER_ZH}(?:号|弄|栋|幢|座|组|楼)(?:院|楼)?"
     rf"(?:[- ]?{_NUMBER_ZH}(?:号楼|栋|幢|座|单元|层|楼|室|号|户)|[A-Z]座|[0-9]{{3,4}}(?![0-9])){{0,4}}"
 )
+_NUMBERED_ZH = re.compile("[0-9一二三四五六七八九十百零〇][号弄栋幢座组楼]")
 _BLOCK_ZH = re.compile(rf"{_HAN}{{1,6}}?(?:街|路)[A-Z]座(?: [0-9]{{6}}(?![0-9]))?")
+_BLOCK = re.compile("[街路][A-Z]座")
 _PROVINCE_ZH = re.compile(
     "北京|上海|天津|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|"
     "甘肃|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
@@ -54,11 +58,12 @@ def addresses(text: str) -> Iterator[Finding]:
         while more := _MORE_EN.match(text, end):
             end = more.end()
         yield from _finding(text, match.start(), end)
-    for pattern in (_BOX_EN, _STREET_DE):
-        for match in pattern.finditer(text):
+    german = any(f"{end} " in text for end in _ENDS_DE)
+    for pattern, there in ((_BOX_EN, _BOX in text.lower()), (_STREET_DE, german)):
+        for match in pattern.finditer(text) if there else ():
             yield from _finding(text, *match.span())
-    for pattern in (_STREET_ZH, _BLOCK_ZH):
-        for match in pattern.finditer(text):
+    for pattern, sign in ((_STREET_ZH, _NUMBERED_ZH), (_BLOCK_ZH, _BLOCK)):
+        for match in pattern.finditer(text) if sign.search(text) else ():
             yield from _finding(text, _area_before(text, match.start()), match.end())
 
 

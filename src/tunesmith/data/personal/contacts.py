@@ -19,6 +19,7 @@ _HIDDEN_EMAIL = re.compile(
     rf"(?: ?[\[({{<] ?(?:dot|点|\.) ?[\])}}>] ?|\.){_TOP}",
     re.IGNORECASE,
 )
+_HIDDEN_AT = re.compile(r"[\[({<] ?(?:at|@|艾特) ?[\])}>]", re.IGNORECASE)
 _NO_DOMAIN = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|py|[jt]s|css|html|json|md|txt|pdf|zip)$")
 _RESERVED_DOMAIN = re.compile(r"(?:@|\.)(?:example\.(?:com|net|org)|[^@]*\.(?:example|test|invalid))$", re.IGNORECASE)
 
@@ -47,6 +48,8 @@ _NAMED = re.compile(
     rf"[^0-9\n+]{{0,16}}(?P<number>\(?[0-9]{{1,15}}{_TAIL})(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"[0-9](?:[ .()/-]{0,3}[0-9]){6}")
+"""What each of the forms above has in it."""
 _MOBILE_SHAPES = frozenset({(11,), (3, 4, 4), (3, 3, 5), (3, 8), (4, 3, 4), (5, 6), (7, 4), (1,) * 11})
 _RESERVED_PHONE = re.compile(r"55501\d{2}$|^(?:86)?100\d{8}$|7700900\d{3}$|2079460\d{3}$")
 _TRUNK_FORMS = (
@@ -60,8 +63,11 @@ _TRUNK_FORMS = (
     ),
 )
 
-_IPV4 = re.compile(r"(?<![0-9A-Za-z_.-])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z_]|\.[0-9]|-[0-9A-Za-z])")
+_IPV4 = re.compile(
+    r"[0-9](?<![0-9A-Za-z_.-].)[0-9]{0,2}\.(?:[0-9]{1,3}\.){2}[0-9]{1,3}(?![0-9A-Za-z_]|\.[0-9]|-[0-9A-Za-z])"
+)
 _IPV6 = re.compile(r"(?<![0-9A-Za-z_:.])[0-9A-Fa-f:]{4,39}(?:\.[0-9]{1,3}){0,3}(?![0-9A-Za-z_:.])")
+_TWO_COLONS = re.compile(r":[0-9A-Fa-f]{0,37}:")
 _IP_CUES = cues(
     words=r"ips?|ip address|ipv[46]|address|host|server|client|login|logged in|from|user|connected|request|source",
     signs="地址|登录|登陆|服务器|主机|访问|来自|来源",
@@ -86,7 +92,8 @@ _LEAST_OCTET = 20
 
 def emails(text: str) -> Iterator[Finding]:
     """E-mail addresses, plain or with `[at]` and `(dot)`; not those of the domains that RFC 2606 keeps for examples."""
-    for pattern in (_EMAIL, _HIDDEN_EMAIL):
+    forms = [form for form, there in ((_EMAIL, "@" in text), (_HIDDEN_EMAIL, _HIDDEN_AT.search(text))) if there]
+    for pattern in forms:
         for match in pattern.finditer(text):
             value = re.sub(r"[\[({< ]+(?:at|@|艾特)[\])}> ]+", "@", match["mail"], flags=re.IGNORECASE)
             value = re.sub(r"[\[({< ]+(?:dot|点|\.)[\])}> ]+", ".", value, flags=re.IGNORECASE).lower()
@@ -100,6 +107,8 @@ def phones(text: str) -> Iterator[Finding]:
     Numbers that are kept for fiction (555-01xx; Ofcom's 07700 900xxx, 020 7946 0xxx) are nobody's. A number without
     separators or prefix counts only if it is a Chinese or British mobile, or is named.
     """
+    if not _DIGITS.search(text):
+        return
     for start, end, number in (*_international(text), *_national(text), *_chinese_mobiles(text), *_named(text)):
         if not _RESERVED_PHONE.search(number):
             extension = _EXTENSION.match(text, end)
@@ -192,7 +201,7 @@ def ips(text: str) -> Iterator[Finding]:
         address = IPv4Address(".".join(map(str, octets)))
         if not any(address in net for net in _NOBODY):
             yield Finding("ip", match.start(), match.end(), (("ip", str(address)),))
-    for match in _IPV6.finditer(text):
+    for match in _IPV6.finditer(text) if _TWO_COLONS.search(text) else ():
         if match[0].count(":") >= 2 and sum(c.isdigit() for c in match[0]) >= 2 and (found := _ipv6(match[0])):
             yield Finding("ip", match.start(), match.end(), (("ip", str(found)),))
 

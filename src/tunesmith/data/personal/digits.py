@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 SHORTEST, LONGEST = 9, 19
 _GROUP = re.compile(r"[0-9]+")
+_STRETCH = re.compile(rf"[0-9](?:[ .-]{{0,2}}[0-9]){{{SHORTEST - 1},}}+")
+"""Digits that may be joined, enough of them for a number."""
 _JOINTS = {" ", "-", "--", "- ", " -", ".", "  "}
 _MOST_GROUPS = 6
 
@@ -36,7 +38,11 @@ def windows(text: str) -> Iterator[Window]:
     Digits that stand one by one (`1 3 8 0 ...`) are taken as one run of whatever length, and only as a whole: a column
     of small numbers is no telephone number. So there are at most six windows for each group: linear in the text.
     """
-    groups = [match.span() for match in _GROUP.finditer(text)]
+    for stretch in _STRETCH.finditer(text):
+        yield from _of_stretch(text, [match.span() for match in _GROUP.finditer(text, *stretch.span())])
+
+
+def _of_stretch(text: str, groups: list[tuple[int, int]]) -> Iterator[Window]:
     joined = [_joint(text, groups, i) for i in range(len(groups))]
     i = 0
     while i < len(groups):

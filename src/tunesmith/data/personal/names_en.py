@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from tunesmith.data.personal.findings import Finding, Part
 from tunesmith.data.personal.lists import names_english, stand_ins
 
 _LETTER = "A-Za-zÀ-ÖØ-öø-ɏ"
 _WORD = re.compile(
-    rf"(?<![{_LETTER}0-9_@-])[A-ZÀ-ÖØ-Þ](?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
+    rf"[A-ZÀ-ÖØ-Þ](?<![{_LETTER}0-9_@-].)(?:[{_LETTER}]|['’](?=[A-Za-z]{{2}})){{0,30}}"  # the capital first: it is rare
+    rf"(?:-[A-ZÀ-ÖØ-Þ][{_LETTER}]{{1,30}})?(?![{_LETTER}0-9_@])"
 )
 _PARTICLE = re.compile(r"(?:(?:van|von|de|der|den|da|dos|del|della|di|la|le|bin|ibn|al|el|ter) ){1,3}")
 _ROLES = (
@@ -50,16 +52,31 @@ _NEEDED = 1.3
 
 def english_names(text: str) -> Iterator[Finding]:
     """Names of two to four words, or of one word after a title or an announcement."""
-    common: frozenset[str] | None = None
+    common = _Small(text)
+    given = names_english().given
     for run in _runs(text):
-        if common is None:
-            common = frozenset(_LOWER.findall(text))
+        if len(run) == 1 and run[0][0].lower() not in given:
+            continue  # a word alone is a name only where it is announced and a given one
         i = 0
         while i < len(run):
             taken, finding = _name_at(text, run, i, common)
             if finding:
                 yield finding
             i += max(1, taken)
+
+
+class _Small:
+    """The words that a text has in small letters; looked for when they are first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._words
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return frozenset(_LOWER.findall(self._text))
 
 
 Word = re.Match[str]
@@ -85,7 +102,7 @@ def _joined(between: str, before: str) -> bool:
     return len(between) <= 16 and between.startswith(" ") and bool(_PARTICLE.fullmatch(between[1:]))
 
 
-def _name_at(text: str, run: Sequence[Word], i: int, common: frozenset[str]) -> tuple[int, Finding | None]:
+def _name_at(text: str, run: Sequence[Word], i: int, common: _Small) -> tuple[int, Finding | None]:
     """(words used, the name that begins at word `i` of the run or None); `common`: words that the text has small."""
     if run[i][0].lower() in names_english().titles and i + 1 < len(run) and len(run[i][0]) > 1:
         count = _name_words(run, i + 1)
@@ -93,12 +110,10 @@ def _name_at(text: str, run: Sequence[Word], i: int, common: frozenset[str]) -> 
             return 1 + count, _finding(run[i + 1 : i + 1 + count], titled=True)
         return 1, None
     before = text[max(0, run[i].start() - _REACH) : run[i].start()]
-    if _ANNOUNCES.search(before):
-        count = _name_words(run, i)
-        if count and (count > 1 or run[i][0].lower() in names_english().given):
-            return count, _finding(run[i : i + count])
-    said = 0.5 * bool(_HINTS.search(before)) - 0.6 * bool(_ARTICLE.search(before))
-    return _listed(text, run, i, common, said=said)
+    count = _name_words(run, i)
+    if count > (run[i][0].lower() not in names_english().given) and _ANNOUNCES.search(before):
+        return count, _finding(run[i : i + count])
+    return _listed(text, run, i, common, before=before)
 
 
 def _name_words(run: Sequence[Word], i: int) -> int:
@@ -114,9 +129,7 @@ def _name_words(run: Sequence[Word], i: int) -> int:
     return 0 if following.lower() in lists.organisations or _invented(following) else count
 
 
-def _listed(
-    text: str, run: Sequence[Word], i: int, common: frozenset[str], *, said: float
-) -> tuple[int, Finding | None]:
+def _listed(text: str, run: Sequence[Word], i: int, common: _Small, *, before: str) -> tuple[int, Finding | None]:
     """A name by the lists: given name, at most two middle names or initials, surname; the longest that is likely.
 
     Args:
@@ -124,7 +137,7 @@ def _listed(
         run: capitalised words in a row; the name begins at word `i`.
         i: see `run`.
         common: words that the text also has in small letters: unlisted ones are no names.
-        said: what stands before speaks for a name (positive) or against it.
+        before: what stands before, which speaks for a name or against it.
     """
     lists = names_english()
     first = _as_given(run[i][0], common)
@@ -136,9 +149,14 @@ def _listed(
             continue
         last = _as_surname(words[-1][0], common)
         more = 0.5 * bool(_SPEAKS.match(text, words[-1].end())) + 0.4 * any(len(word[0]) == 1 for word in words[1:-1])
-        if last and first + last + _pinyin(words) + said + more >= _NEEDED:
+        if last and first + last + _pinyin(words) + _said(before) + more >= _NEEDED:
             return size, _finding(words)
     return 1, None
+
+
+def _said(before: str) -> float:
+    """How much what stands before a word speaks for a name (positive) or against it."""
+    return 0.5 * bool(_HINTS.search(before)) - 0.6 * bool(_ARTICLE.search(before))
 
 
 def _next_word(text: str, word: Word) -> str:
@@ -153,7 +171,7 @@ def _barred(word: str) -> bool:
     return low in lists.never or low in lists.organisations or _invented(word)
 
 
-def _as_given(word: str, common: frozenset[str]) -> float:
+def _as_given(word: str, common: _Small) -> float:
     """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.4 unknown or an initial."""
     lists = names_english()
     low = _plain(word)
@@ -172,7 +190,7 @@ def _as_middle(word: str) -> bool:
     return listed or (len(word) == 1 and word != "I")
 
 
-def _as_surname(word: str, common: frozenset[str]) -> float:
+def _as_surname(word: str, common: _Small) -> float:
     """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.4 unknown, 0 no name."""
     low, lists = _plain(word), names_english()
     parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]

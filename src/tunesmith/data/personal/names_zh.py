@@ -49,11 +49,16 @@ def chinese_names(text: str) -> Iterator[Finding]:
     if "·" in text:
         for match in _foreign().finditer(text):
             yield Finding("name", match.start(), match.end(), (("foreign", match[0]),))
-    lists = names_chinese()
-    starts = lists.surnames.keys() | {double[0] for double in lists.double}
+    starts = _starts()
     for run in _RUN.finditer(text):
         if not starts.isdisjoint(run[0]):
             yield from _in_run(text, run.start(), cut(run[0]))
+
+
+@cache
+def _starts() -> frozenset[str]:
+    """Characters that surnames begin with."""
+    return frozenset([*names_chinese().surnames, *(double[0] for double in names_chinese().double)])
 
 
 @cache

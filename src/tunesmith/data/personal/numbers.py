@@ -70,6 +70,9 @@ _IBAN_LENGTHS = {
 """Country -> characters of its IBAN (SWIFT, IBAN Registry, release 99)."""
 
 _PASSPORT = re.compile(r"(?<![0-9A-Za-z])(?!X00)[A-Za-z]{0,2}[0-9]{6,9}(?![0-9A-Za-z])")
+_PASSPORT_SIGNS = ("passport", "护照", "通行证", "旅行证")
+_PLATE_SIGNS = ("plate", "reg", "veh", "car", "van", "车牌", "牌照")
+"""One of these stands in each text in which a cue does."""
 _PLATE_ZH = re.compile(
     r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z] ?[·•.-]? ?"
     r"(?=[A-HJ-NP-Z]{0,5}[0-9])[0-9A-HJ-NP-Z]{4,6}[挂学警港澳]?(?![0-9A-Za-z])"
@@ -188,8 +191,13 @@ def _characters(text: str, start: int, count: int) -> tuple[str, int]:
 
 def papers(text: str) -> Iterator[Finding]:
     """Passports where a word names them; Chinese number plates by their build, others where a word names them."""
-    for kind, pattern, named in (("passport", _PASSPORT, _PASSPORT_CUES), ("plate", _PLATE, _PLATE_CUES)):
-        for match in pattern.finditer(text):
+    low = text.lower()
+    forms = (
+        ("passport", _PASSPORT, _PASSPORT_CUES, _PASSPORT_SIGNS),
+        ("plate", _PLATE, _PLATE_CUES, _PLATE_SIGNS),
+    )
+    for kind, pattern, named, signs in forms:
+        for match in pattern.finditer(text) if any(sign in low for sign in signs) else ():
             lettered = kind == "passport" or any(map(str.isalpha, match[0]))
             if lettered and any(map(str.isdigit, match[0])) and named.before(text, match.start()):
                 yield _paper("passport" if kind == "passport" else "plate", match)

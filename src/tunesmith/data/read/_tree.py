@@ -11,7 +11,7 @@ from tunesmith.core.files import resolve_under
 from tunesmith.core.types import Drop
 from tunesmith.data.read._files import locate
 from tunesmith.data.read._lines import STEP
-from tunesmith.data.read._parts import Part, file_parts
+from tunesmith.data.read._parts import Divided, Part, file_parts
 
 _PATTERN = frozenset("*?[")
 
@@ -107,6 +107,20 @@ def files_of(root: Path, path: str, part: Part) -> Iterator[Found]:
     """The files of one of `tree_parts`."""
     tree = Tree.of(root, path)
     return (tree.found(name) for name in part.names)
+
+
+class OfTree(Divided):
+    """A source that reads every file its path means, some files in each part."""
+
+    path: str
+
+    def parts(self, root: Path) -> list[Part]:
+        """Some files each; an archive is one part."""
+        return tree_parts(root, self.path)
+
+    def files(self, root: Path) -> list[Path]:
+        """The files that are read."""
+        return [found.path for found in find(root, self.path) if found.problem is None]
 
 
 def plain_name(name: str) -> str:

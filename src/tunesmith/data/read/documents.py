@@ -17,13 +17,13 @@ from tunesmith.data.read._files import Format, Held, detect_format
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP
 from tunesmith.data.read._messages import Unusable
-from tunesmith.data.read._parts import Divided, Part
+from tunesmith.data.read._parts import Part
 from tunesmith.data.read._rows import rows
 from tunesmith.data.read._sandbox import FORMATS, Unreadable, pieces_of
 from tunesmith.data.read._shapes import found_in, shape_of
 from tunesmith.data.read._sniff import sniff
 from tunesmith.data.read._template import as_text
-from tunesmith.data.read._tree import Found, files_of, find, tree_parts
+from tunesmith.data.read._tree import Found, OfTree, files_of
 
 _HEAD_BYTES = 4096
 _KINDS: dict[Format, DataKind] = {"json": "semi_structured", "jsonl": "semi_structured"}
@@ -31,7 +31,7 @@ _BLANK = re.compile(r"\n[ \t]*\n\s*")
 
 
 @dataclass(frozen=True)
-class Documents(Divided):
+class Documents(OfTree):
     """Documents of every kind in a file, a folder, a pattern or an archive: each file is read as what it holds.
 
     PDF, Word, HTML, Markdown and plain text become plain text, trained on by phases with `rows: text`. Rows of tables
@@ -60,10 +60,6 @@ class Documents(Divided):
     seconds: float = 2.0
     max_mb: float = 50.0
 
-    def parts(self, root: Path) -> list[Part]:
-        """Some files each; an archive is one part."""
-        return tree_parts(root, self.path)
-
     def read_part(
         self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
     ) -> Iterator[Example | Drop]:
@@ -71,10 +67,6 @@ class Documents(Divided):
         for found in files_of(root, self.path, part):
             for item in self._of_file(found, notes):
                 yield held_to(item, labels) if isinstance(item, Example) and item.text is None else item
-
-    def files(self, root: Path) -> list[Path]:
-        """The files that are read."""
-        return [found.path for found in find(root, self.path) if found.problem is None]
 
     def check(self, root: Path) -> list[Problem]:
         """A path that cannot be used; files that are all empty."""

@@ -13,8 +13,8 @@ from tunesmith.core.errors import Problem, UserError, nearest
 from tunesmith.core.types import DataKind, Drop, Example, Message, Role, Split, example_id
 from tunesmith.data.read._labels import held_to
 from tunesmith.data.read._lines import STEP, Line, lines
-from tunesmith.data.read._parts import Divided, Part
-from tunesmith.data.read._tree import files_of, find, tree_parts
+from tunesmith.data.read._parts import Part
+from tunesmith.data.read._tree import OfTree, files_of, find
 
 _STAMP = re.compile(r"\s*\[?\d{1,4}[-./:]\d{1,2}(?:[\d\s.,:/-]|[AaPp]\.?[Mm]\b\.?){0,24}\]?\s*(?:-\s+)?")
 _TURN = re.compile(r"([^\s:：][^:：\n]{0,39}?)\s*[:：]\s*(.*)")
@@ -22,7 +22,7 @@ _END = re.compile(r"[-=*_#]{3,}\s*")
 
 
 @dataclass(frozen=True)
-class Transcripts(Divided):
+class Transcripts(OfTree):
     """Chat transcripts: lines `Name: words` become turns; lines without a name go on with the turn before.
 
     A file holds one conversation, or several with a line of `---` (or `===`, `***`) between them. A date or time before
@@ -53,10 +53,6 @@ class Transcripts(Divided):
     consent: str = ""
     max_line_mb: float = 10.0
 
-    def parts(self, root: Path) -> list[Part]:
-        """Some files each."""
-        return tree_parts(root, self.path)
-
     def read_part(
         self, root: Path, labels: Sequence[str], *, part: Part, notes: Counter[str]
     ) -> Iterator[Example | Drop]:
@@ -67,10 +63,6 @@ class Transcripts(Divided):
                 continue
             for item in self._of_file(found.path, found.shown, notes):
                 yield held_to(item, labels) if isinstance(item, Example) else item
-
-    def files(self, root: Path) -> list[Path]:
-        """The files that are read."""
-        return [found.path for found in find(root, self.path) if found.problem is None]
 
     def check(self, root: Path) -> list[Problem]:
         """A path that cannot be used; a first file in which no name of an assistant speaks."""

@@ -121,7 +121,7 @@ def grounded(answer: str, source: str, limits: Limits) -> Refusal | None:
     if strange:
         return Refusal(reason="number-not-in-source", detail=shorten(", ".join(strange)))
     known = normalised(source)
-    unknown = sorted(name for name in names(answer) if normalised(name) not in known)
+    unknown = sorted(name for name in names(answer) if not _begins(normalised(name), known))
     if unknown:
         return Refusal(reason="name-not-in-source", detail=shorten(", ".join(unknown)))
     said = telling(answer)
@@ -129,6 +129,11 @@ def grounded(answer: str, source: str, limits: Limits) -> Refusal | None:
     if share < limits.shared:
         return Refusal(reason="words-not-in-source", detail=f"{share:.0%} of {len(said)} words")
     return None
+
+
+def _begins(name: str, text: str) -> bool:
+    """Whether a name stands in a text at the beginning of a word (`Ann` is not in `planning`); forms of it count."""
+    return re.search(rf"(?<![a-z0-9]){re.escape(name)}", text) is not None
 
 
 def quoted(evidence: str, said: str, source: str) -> Refusal | None:

@@ -25,6 +25,7 @@ class Bleu(RowMetric):
     """
 
     name: ClassVar[str] = "bleu"
+    scorer: ClassVar[str] = "bleu"
 
     def statistic(self, rows: Sequence[Row]) -> Statistic:
         """Weighted sums of each row's n-gram counts; rows that the scorer `bleu` left unscored are counted."""

@@ -25,6 +25,7 @@ class Precision(RowMetric):
     of: str = "macro"
 
     name: ClassVar[str] = "precision"
+    scorer: ClassVar[str] = "label"
 
     def statistic(self, rows: Sequence[Row]) -> Statistic:
         """Counts per class; rows that the scorer `label` left unscored are counted by reason."""

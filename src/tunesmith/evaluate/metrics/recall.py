@@ -25,6 +25,7 @@ class Recall(RowMetric):
     of: str = "macro"
 
     name: ClassVar[str] = "recall"
+    scorer: ClassVar[str] = "label"
 
     def statistic(self, rows: Sequence[Row]) -> Statistic:
         """Counts per class; rows that the scorer `label` left unscored are counted by reason."""

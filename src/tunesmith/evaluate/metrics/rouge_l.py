@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tunesmith.evaluate.metric import RowMetric, Statistic, mean_of, score_called
-from tunesmith.evaluate.rows import Row
+from tunesmith.evaluate.metric import MeanMetric
 
 
 @dataclass(frozen=True)
-class RougeL(RowMetric):
+class RougeL(MeanMetric):
     """Mean over rows of the ROUGE-L F-measure (scorer `rouge`), in [0, 1]."""
 
     name: ClassVar[str] = "rouge_l"
-
-    def statistic(self, rows: Sequence[Row]) -> Statistic:
-        """The mean of the scorer `rouge`."""
-        return mean_of(rows, score_called("rouge"))
+    scorer: ClassVar[str] = "rouge"

@@ -20,6 +20,12 @@ def reason_text(reason: Mapping[str, Any], texts: Texts) -> str:
         return _unscored(evidence, texts)
     if reason["code"] == "adapter-in-force":
         return _in_force(reason, texts)
+    if reason["code"] == "slices" and "tried" in evidence:
+        return _slices(reason, texts)
+    if reason["code"] == "seeds" and "gains" in evidence:
+        return _seeds(reason, texts)
+    if reason["code"] == "fairness" and "limit" in evidence:
+        return _fairness(reason, texts)
     if reason["code"].startswith("target-") and "target" in evidence:
         return _target(evidence, texts) + _general(evidence, texts)
     return str(reason["message"])
@@ -67,7 +73,7 @@ def _general(evidence: Mapping[str, Any], texts: Texts) -> str:
 def _significance(reason: Mapping[str, Any], texts: Texts) -> str:
     tests = {name: Measure.model_validate(m) for name, m in reason["evidence"]["tests"].items()}
     name = next((m.name for m in tests.values()), "")
-    if reason["verdict"] == "unknown":
+    if reason["verdict"] == "unknown" and "rows_needed" not in reason["evidence"]:
         return texts["say.untold"].format(name=name)
     head = texts["say.better" if reason["verdict"] == "passed" else "say.not_better"].format(name=name)
     parts = []
@@ -75,7 +81,38 @@ def _significance(reason: Mapping[str, Any], texts: Texts) -> str:
         opponent = texts["say.own_words" if measure.model == "difference" else "say.by_likelihood"]
         p = "< 0.0001" if (measure.p or 0.0) < 1e-4 else f"{measure.p:.4f}"
         parts.append(texts["say.difference"].format(opponent=opponent, value=_value(measure, texts, sign=True), p=p))
-    return head + "；".join(parts)
+    return head + "；".join(parts) + _power(reason["evidence"], texts)
+
+
+def _power(evidence: Mapping[str, Any], texts: Texts) -> str:
+    if "rows_needed" not in evidence:
+        return ""
+    difference, power = f"{evidence['difference']:g}", percent(evidence["power"])
+    return texts["say.power"].format(difference=difference, power=power, rows=evidence["rows_needed"])
+
+
+def _slices(reason: Mapping[str, Any], texts: Texts) -> str:
+    evidence = reason["evidence"]
+    text = texts["say.slices"].format(worse=evidence["count"], tried=evidence["tried"])
+    shown = [Measure.model_validate(m) for m in evidence["shown"]]
+    return text + "".join(f"；{m.slice} {_value(m, texts, sign=True)}" for m in shown)
+
+
+def _seeds(reason: Mapping[str, Any], texts: Texts) -> str:
+    evidence = reason["evidence"]
+    if reason["verdict"] == "unknown":
+        return texts["say.seeds_untold"]
+    low, high, mean = (figure(evidence[key], evidence["unit"], sign=True) for key in ("low", "high", "mean"))
+    key = "say.seeds_agree" if reason["verdict"] == "passed" else "say.seeds_differ"
+    return texts[key].format(seeds=len(evidence["gains"]), name=evidence["measure"], mean=mean, low=low, high=high)
+
+
+def _fairness(reason: Mapping[str, Any], texts: Texts) -> str:
+    if reason["verdict"] == "unknown":
+        return texts["say.no_groups"]
+    measure, limit = Measure.model_validate(reason["evidence"]["measure"]), reason["evidence"]["limit"]
+    key = "say.gap" if reason["verdict"] == "failed" else "say.no_gap"
+    return texts[key].format(value=_value(measure, texts), limit=f"{limit:g}")
 
 
 def _unscored(evidence: Mapping[str, Any], texts: Texts) -> str:

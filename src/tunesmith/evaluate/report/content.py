@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,14 +22,16 @@ from tunesmith.core.types import (
     Tokens,
 )
 from tunesmith.evaluate.asking import Asked
-from tunesmith.evaluate.measuring import Sides, main_measure
+from tunesmith.evaluate.findings import Findings
+from tunesmith.evaluate.measuring import Sides, build_metrics, find, main_measure
+from tunesmith.evaluate.power import rows_for, rows_needed, smallest_seen
+from tunesmith.evaluate.report.curves import reliability, risk_coverage
 from tunesmith.evaluate.retention import General
 from tunesmith.evaluate.rows import Row, read_lines
+from tunesmith.evaluate.scoring import scorer_of_measure
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 
-_SCORER_OF = {"rouge_l": "rouge", "bleu": "bleu", "exact_match": "exact_match", "terminology": "terminology"}
 _LONGEST_TEXT = 1200
-_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ class Story:
     sides: Sides
     ours: tuple[Asked, General]
     theirs: tuple[Asked, General]
+    findings: Findings = field(default_factory=Findings)
 
 
 def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> dict[str, Any]:
     """The whole report as JSON values (no NaN, no infinity)."""
     main = main_measure(spec, story.profile)
-    examples = joined(story.sides, main)
+    metric = next(metric for metric in build_metrics(spec, story.profile) if metric.name == main)
+    scorer = scorer_of_measure(metric, story.profile)
+    examples = joined(story.sides, scorer)
     gates = (*story.snapshot.gates, *story.tokens.gates, *report.gates)
     return {
         "schema": 1,
@@ -63,6 +68,8 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
         "gates": [gate.model_dump(mode="json") for gate in gates],
         "targets": list(report.targets),
         "main": main,
+        "scorer": scorer,
+        "power": power(report, spec, main),
         "rows": len(story.sides.expert),
         "measures": [measure.model_dump(mode="json") for measure in report.measures],
         "about": {name: info.about for name, info in MEASURES.items()},
@@ -71,6 +78,15 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
             "expert": reliability(story.sides.expert_labels),
             "base_fair": reliability(story.sides.base_fair),
         },
+        "risk_coverage": {
+            "expert": risk_coverage(story.sides.expert_labels),
+            "base_fair": risk_coverage(story.sides.base_fair),
+        },
+        "worse_slices": [measure.model_dump(mode="json") for measure in story.findings.slices.worse],
+        "slices_tried": story.findings.slices.tried,
+        "fairness": story.findings.fairness,
+        "judge": story.findings.judge,
+        "attacks": [],
         "latency_ms": {"expert": _times(story.sides.expert_alone), "base": _times(story.sides.base_alone)},
         "changes": dict(Counter(example["change"] for example in examples)),
         "examples": chosen(examples, spec.examples),
@@ -87,22 +103,23 @@ def curves(checkpoint: Checkpoint) -> list[dict[str, Any]]:
     return read_lines(checkpoint.file("curves.jsonl"))
 
 
-def reliability(rows: Sequence[Row]) -> list[dict[str, float]]:
-    """Per bin of confidence that holds a row: mean confidence, share right, number of rows."""
-    bins: dict[int, list[tuple[float, float]]] = {}
-    for row in rows:
-        right = row.scores["label"].value if "label" in row.scores else None
-        if row.answer.confidence is not None and right is not None:
-            place = min(int(row.answer.confidence * _BINS), _BINS - 1)
-            bins.setdefault(place, []).append((row.answer.confidence, right))
-    return [
-        {
-            "confidence": sum(c for c, _ in found) / len(found),
-            "right": sum(r for _, r in found) / len(found),
-            "n": len(found),
-        }
-        for _, found in sorted(bins.items())
-    ]
+def power(report: Report, spec: EvaluateSpec, main: str) -> dict[str, Any]:
+    """What the held-out rows could show: the smallest difference, and the rows that the wanted one takes.
+
+    `guess` is what `plan` said beforehand, from the share of rows on which the models were expected to disagree.
+    """
+    wanted = spec.power
+    measure = find(report.measures, main, model="difference")
+    disagreement = max(wanted.disagreement, wanted.difference)
+    guess = rows_needed(wanted.difference, disagreement=disagreement, alpha=1 - spec.level, power=wanted.power)
+    return {
+        "difference": wanted.difference,
+        "power": wanted.power,
+        "rows": measure.n if measure else 0,
+        "guess": guess,
+        "smallest_seen": smallest_seen(measure, power=wanted.power) if measure else None,
+        "rows_needed": rows_for(measure, wanted.difference, power=wanted.power) if measure else None,
+    }
 
 
 def _times(rows: Sequence[Row]) -> list[float]:
@@ -112,13 +129,12 @@ def _times(rows: Sequence[Row]) -> list[float]:
 # -- examples -------------------------------------------------------------------------------------------
 
 
-def joined(sides: Sides, main: str) -> list[dict[str, Any]]:
+def joined(sides: Sides, scorer: str) -> list[dict[str, Any]]:
     """One record per held-out row with both answers, their scores, and how it changed.
 
     `change` is `better`, `worse`, `right` (as right as before) or `wrong` (as wrong as before), by the scorer of the
     main measure; `unscored` where one of the two could not be scored.
     """
-    scorer = _SCORER_OF.get(main, "label" if sides.expert and "label" in sides.expert[0].scores else "exact_match")
     base = {row.example.id: row for row in sides.base}
     fair = {row.example.id: row for row in sides.base_fair}
     return [_record(row, base.get(row.example.id), fair.get(row.example.id), scorer) for row in sides.expert]

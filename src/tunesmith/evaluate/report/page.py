@@ -8,22 +8,39 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.files import write_json, write_text
+from tunesmith.core.files import read_json, write_json, write_text
 from tunesmith.evaluate.measuring import Sides
 from tunesmith.evaluate.report.chinese import reason_text
 from tunesmith.evaluate.report.content import joined
 from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.rows import write_lines
+from tunesmith.evaluate.spec import FAIRNESS
 from tunesmith.evaluate.wording import figure
 
 LANGUAGES = ("en", "zh")
+ATTACKS = "attacks.json"
+"""What the attacks came to, where there were any: name -> settings, rows by outcome, questions asked."""
 
 
 def write_report(folder: Path, found: dict[str, Any], sides: Sides) -> None:
     """Write `report.json`, `report.html` and `answers.jsonl` (every held-out row) into `folder`."""
+    if (folder / ATTACKS).is_file():
+        found = {**found, "attacks": attack_lines(read_json(folder / ATTACKS), found["measures"])}
     write_json(folder / "report.json", found)
-    write_lines(folder / "answers.jsonl", joined(sides, found["main"]))
+    write_lines(folder / "answers.jsonl", joined(sides, found["scorer"]))
     write_text(folder / "report.html", render(found))
+
+
+def attack_lines(attacks: dict[str, Any], measures: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line per attack: its measured success with interval, what became of the rows, and what it cost."""
+    success = {m["slice"]: m for m in measures if m["name"] == "attack_success" and m["model"] == "expert"}
+    return [
+        {"name": name, "success": success.get(f"attack={name}"), **{k: told.get(k, 0) for k in _ATTACK_FIELDS}}
+        for name, told in attacks.items()
+    ]
+
+
+_ATTACK_FIELDS = ("rows", "queries", "unscored", "edits_refused", "settings")
 
 
 def render(found: dict[str, Any]) -> str:
@@ -45,8 +62,9 @@ def render(found: dict[str, Any]) -> str:
         plotly=get_plotlyjs(),
         style=_part("report.css"),
         script=_part("report.js"),
-        main_measures=[m for m in found["measures"] if m["slice"] == "all"],
-        slices=sorted((m for m in found["measures"] if m["slice"] != "all"), key=_slice_order),
+        main_measures=[m for m in found["measures"] if m["slice"] == "all" and m["name"] not in FAIRNESS],
+        fairness=[m for m in found["measures"] if m["name"] in FAIRNESS],
+        slices=sorted((m for m in found["measures"] if _is_slice(m)), key=_slice_order),
     )
 
 
@@ -58,6 +76,12 @@ def _said_of(found: dict[str, Any], language: str) -> dict[str, str]:
         for r, reason in enumerate(gate["reasons"]):
             said[f"reason.{g}.{r}"] = reason["message"] if language == "en" else reason_text(reason, words)
     return said
+
+
+def _is_slice(measure: dict[str, Any]) -> bool:
+    """Whether it stands in the table of slices: fairness and attacks have tables of their own."""
+    apart = measure["name"] in FAIRNESS or measure["slice"].startswith("attack=")
+    return measure["slice"] != "all" and not apart
 
 
 def _slice_order(measure: dict[str, Any]) -> int:

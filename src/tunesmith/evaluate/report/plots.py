@@ -26,6 +26,8 @@ def figures(found: Mapping[str, Any], texts: Texts) -> dict[str, Figure]:
         "skills": skills_plot(found, texts),
         "curves": curves_plot(found, texts),
         "calibration": calibration_plot(found, texts),
+        "risk_coverage": risk_plot(found, texts),
+        "fairness": fairness_plot(found, texts),
         "latency": latency_plot(found, texts),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
@@ -134,6 +136,65 @@ def calibration_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     layout = _layout(380, x=texts["confidence"], y=texts["right"])
     layout["xaxis"]["range"] = layout["yaxis"]["range"] = [-0.04, 1.04]
     return {"data": data, "layout": layout}
+
+
+def risk_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """Share of wrong answers among the surest against the share that is answered."""
+    curves = found["risk_coverage"]
+    if not curves["expert"]:
+        return None
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"{texts[model]} ({curves[model]['area']:.3f})",
+            "x": curves[model]["coverage"],
+            "y": curves[model]["risk"],
+            "line": {"color": COLOURS[model], "width": 2},
+        }
+        for model in ("base_fair", "expert")
+        if curves[model]
+    ]
+    layout = _layout(380, x=texts["coverage"], y=texts["risk"])
+    layout["xaxis"] |= {"range": [0, 1.02], "tickformat": ".0%"}
+    layout["yaxis"] |= {"rangemode": "tozero", "tickformat": ".0%"}
+    return {"data": data, "layout": layout}
+
+
+_MOST_GROUPS = 40
+
+
+def fairness_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
+    """Accuracy of each protected group with its interval; groups that are too small are hollow."""
+    groups = [g for g in found["fairness"].get("groups", ()) if g["rate"] == "accuracy" and g["n"]][:_MOST_GROUPS]
+    if not groups:
+        return None
+    places = [len(groups) - 1 - place for place in range(len(groups))]
+    names = [_label(f"{g['attribute']}: {g['group']}") for g in groups]
+    symbols = ["circle" if g["compared"] else "circle-open" for g in groups]
+    series: Figure = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [g["value"] for g in groups],
+        "y": places,
+        "text": names,
+        "customdata": [g["n"] for g in groups],
+        "hovertemplate": "%{text}: %{x:.1%}, n = %{customdata}<extra></extra>",
+        "marker": {"color": COLOURS["expert"], "size": 10, "symbol": symbols},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [g["high"] - g["value"] for g in groups],
+            "arrayminus": [g["value"] - g["low"] for g in groups],
+            "color": COLOURS["expert"],
+            "thickness": 1.5,
+            "width": 3,
+        },
+    }
+    layout = _layout(_ROW_PIXELS * len(groups) + 90, x=texts["accuracy_of_group"], y="")
+    layout["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
+    layout["yaxis"] |= {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False}
+    return {"data": [series], "layout": layout}
 
 
 def latency_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:

@@ -37,6 +37,8 @@ class Fairness:
         attribute: the protected attribute (`data.sources[].attributes`); None: the only one of `profile.protect`.
         kind: `equalized_odds`: among rows with the same true label; `demographic_parity`: among all rows.
         slack: how far a group's mean may lie from that of all; two groups differ by twice that at most.
+        temperature: logits of the decision are divided by it. At 1 the constraint is on the model's probabilities; near
+            0 on its decisions, which is what gaps between groups are reported of (`equalized_odds_difference`).
         multiplier_rate: how fast multipliers rise with a gap beyond the slack, a step.
         multiplier_at_most: where they end: a constraint that cannot be met must not drown the task.
         window: steps over which the means are smoothed.
@@ -45,6 +47,7 @@ class Fairness:
     attribute: str | None = None
     kind: Literal["demographic_parity", "equalized_odds"] = "equalized_odds"
     slack: Annotated[float, Field(ge=0, le=1)] = 0.05
+    temperature: Annotated[float, Field(gt=0, le=1)] = 1.0
     multiplier_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
     multiplier_at_most: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     window: Annotated[int, Field(ge=1)] = 20
@@ -212,14 +215,14 @@ class _Fairness(Running):
             setattr(self, name, tensor.clone())
 
     def _probabilities(self, predictions: Predictions, mine: list[int]) -> Tensor:
-        """The labels' probabilities at each row's decision, among the labels, [B, K]."""
+        """The labels' probabilities at each row's decision, among the labels, at the term's temperature, [B, K]."""
         starts, total = [], 0
         for row in predictions.batch.items:
             starts.append(total)
             total += len(row.trained)
         places = [starts[place] + self.rows[predictions.batch.items[place]][2] for place in mine]
         logits = predictions.head(predictions.hidden_ND[places])[:, list(self.choices)]
-        return logits.float().softmax(-1)
+        return (logits.float() / self.settings.temperature).softmax(-1)
 
     def _see(self, probability_BK: Tensor, groups: tuple[int, ...], labels: tuple[int, ...]) -> None:
         import torch

@@ -1,0 +1,51 @@
+"""Detector: distance of hidden states to the nearest training questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from tunesmith.evaluate.detectors._detector import State
+from tunesmith.models.features import Features, Floats
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Cosine distance to the k-th nearest training question, states centred and scaled (Sun et al. 2022).
+
+    Assumes nothing of the domain's shape, which may be several heaps of questions.
+
+    Args:
+        k: which neighbour.
+        at_most: training questions that are kept, evenly taken.
+    """
+
+    k: Annotated[int, Field(ge=1)] = 3
+    at_most: Annotated[int, Field(ge=10)] = 2000
+
+    def fit(self, seen: Features, general: Features) -> State:
+        """The training questions' states, at most `at_most`."""
+        import numpy as np
+
+        both = np.concatenate([seen.states_ND, general.states_ND])
+        centre, scale = both.mean(0), both.std(0) + 1e-9
+        chosen = np.linspace(0, len(seen) - 1, min(self.at_most, len(seen))).astype(np.int64)
+        return {"centre": centre, "scale": scale, "kept": _unit((seen.states_ND[chosen] - centre) / scale)}
+
+    def score(self, state: State, features: Features) -> Floats:
+        """One minus the cosine to the k-th nearest."""
+        import numpy as np
+
+        cosines = _unit((features.states_ND - state["centre"]) / state["scale"]) @ state["kept"].T
+        k = min(self.k, cosines.shape[1])
+        found: Floats = 1.0 - np.partition(cosines, -k, axis=1)[:, -k]
+        return found
+
+
+def _unit(rows_ND: Floats) -> Floats:
+    import numpy as np
+
+    found: Floats = rows_ND / np.maximum(np.linalg.norm(rows_ND, axis=1, keepdims=True), 1e-12)
+    return found
