@@ -10,8 +10,9 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Answerer, Conversation, Sampler
 from tunesmith.core.types import Answer, Sampling, Usage
 from tunesmith.reason.chains import Chain, Fused
+from tunesmith.reason.checking import checked, with_model
 from tunesmith.reason.library import Library
-from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS, Asks, Check, Fusion, Paths
+from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS, Check, Fusion, Paths
 
 if TYPE_CHECKING:
     from tunesmith.reason.equal import Equal, Kind
@@ -86,10 +87,7 @@ class Line:
         chain = concluded(bare, self.equal)
         if chain.unscored == "no-answer" and answer.stop == "length":
             return chain.model_copy(update={"unscored": "cut"})
-        if chain.unscored:
-            return chain
-        findings = tuple(finding for check in self.checks for finding in check.look(question, chain))
-        return chain.model_copy(update={"findings": findings})
+        return checked(self.checks, question, chain)
 
     def read(self, text: str) -> str | None:
         """The conclusion that a text comes to, in canonical form."""
@@ -159,9 +157,8 @@ class Job:
     @classmethod
     def of(cls, line: Line, model: Answerer, *, at_most_tokens: int) -> Job:
         """The line with a model, which checks that ask one are given too; one that cannot draw is asked once."""
-        checks = tuple(check.asking(model) if isinstance(check, Asks) else check for check in line.checks)
         sampler = model if isinstance(model, Sampler) else Once(model)
-        return cls(replace(line, checks=checks), sampler, at_most_tokens)
+        return cls(replace(line, checks=tuple(with_model(line.checks, model))), sampler, at_most_tokens)
 
     def chains(self, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """The chains of each question, checked, in the order they were drawn."""

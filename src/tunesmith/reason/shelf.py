@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tunesmith.core.protocols import Answerer, Conversation
+from tunesmith.core.protocols import Conversation
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.types import Example
 from tunesmith.reason.chains import Chain, Finding, Fused
@@ -95,15 +95,6 @@ class Check(Protocol):
 
     def look(self, question: Conversation, chain: Chain) -> list[Finding]:
         """What speaks for or against the chain, in the order of its text; empty is silent."""
-        ...
-
-
-@runtime_checkable
-class Asks(Protocol):
-    """A check that asks a model; by itself it has none and is silent."""
-
-    def asking(self, answerer: Answerer) -> Check:
-        """The check with a model to ask."""
         ...
 
 
