@@ -54,7 +54,7 @@ def test_the_promise_over_questions_is_kept_on_others() -> None:
     assert drawn < 0.35
 
 
-def test_fitting_beats_the_flat_prior_at_the_same_promise() -> None:
+def test_a_promise_of_5_percent_costs_no_more_than_the_flat_prior_at_95_percent() -> None:
     """The beta criterion of Adaptive-Consistency at 0.95 and the fitted rule, on the same questions."""
     from scipy.special import betainc
 
