@@ -27,9 +27,6 @@ def test_what_cannot_be_asked_for_is_told() -> None:
     unknown = called("pears")
     told = "there are data, effects, floor, generation, layered, paths, peers"
     assert unknown.returncode == 2 and told in unknown.stderr
-        unknown.returncode == 2
-        and "there are data, effects, floor, generation, layered, paths, peers" in unknown.stderr
-    )
     assert "at least 2" in called("peers", "--rounds", "1").stderr
     assert "must be at least 1" in called("peers", "--rows", "0").stderr
     assert "torch finds no GPU here" in called("peers", "--device", "cuda").stderr
