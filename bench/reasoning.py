@@ -143,7 +143,6 @@ def _taught(line: Line, drawn: Sequence[Drawn]) -> dict[str, Any]:
 
 def _judged(line: Line, drawn: Sequence[Drawn], *, likeliest: bool = False) -> Judged:
     """Every question answered by the line from stored draws."""
-
     if likeliest:
         chains = [[line.chain(one.prompt, one.likeliest, "direct")] for one in drawn]
     else:
