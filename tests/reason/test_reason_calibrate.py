@@ -51,14 +51,14 @@ def test_nothing_learnt_changes_nothing_and_the_ends_are_safe() -> None:
 
 @pytest.mark.parametrize("sharpness", [1.0, 4.0, 0.25])
 def test_abstention_keeps_its_promise_however_bad_the_probabilities_are(sharpness: float) -> None:
-    """At confidence 0.9, of 200 draws at most some 10 % break the risk among the next 300 (30 would be 3 sd: 33)."""
+    """At confidence 0.9, of 80 draws some 8 may break the risk among the next 300, with chance (3 sd) 16."""
     broken = answered = 0
-    for seed in range(200):
+    for seed in range(80):
         stated, right = drawn(600, seed=seed, sharpness=sharpness)
         found = abstention(stated[:300], right[:300], risk=0.2, confidence=0.9, ahead=300)
         broken += kept(found, list(stated[300:]), list(right[300:])) > 0.2
         answered += found.answered > 0
-    assert broken <= 33 and answered >= 150
+    assert broken <= 16 and answered >= 60
 
 
 def test_where_no_risk_can_be_promised_nothing_is_answered() -> None:

@@ -58,7 +58,7 @@ def test_fitting_beats_the_flat_prior_at_the_same_promise() -> None:
     """The beta criterion of Adaptive-Consistency at 0.95 and the fitted rule, on the same questions."""
     from scipy.special import betainc
 
-    later = questions(600, seed=3)
+    later = questions(300, seed=3)
     rule = Stopping.fit(questions(300, seed=1), chance=0.05)
 
     def plain(one: list[str | None]) -> int:

@@ -90,6 +90,7 @@ def winner(votes: Votes) -> str | None:
     return max(counts, key=lambda answer: counts[answer]) if counts else None  # max keeps the first of equals
 
 
+@lru_cache(maxsize=65536)
 def overtaken(first: int, second: int, others: int, left: int, lead: float = 1.0, rest: float = 1.0) -> float:
     """The chance that `left` more chains change the leader, every vote that is not for it going to the second.
 
