@@ -14,7 +14,7 @@ from fakes import edit_json, tiny_model_folder
 from tunesmith.core.errors import UserError
 from tunesmith.core.types import Message
 from tunesmith.models.chat import Chat
-from tunesmith.models.gguf_file import Weights, modelfile, split_name, write_gguf
+from tunesmith.models.gguf_file import Weights, modelfile, opened_gguf, split_name, write_gguf
 from tunesmith.models.load import load_model
 
 IDS = torch.tensor([[5, 60, 7, 120, 33, 210, 9]])
@@ -24,12 +24,6 @@ ASK = [Message(role="user", content="The capital of France?")]
 def folder_of(place: Path, architecture: str) -> Path:
     """Widths are multiples of 32, so that every matrix has 8-bit blocks; heads of 16, as llama.cpp wants even ones."""
     return tiny_model_folder(place, architecture, hidden_size=64, initializer_range=0.2, head_dim=16)
-
-
-def read_back(file: Path) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    return AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name).float().eval()
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -47,7 +41,7 @@ def test_what_is_written_is_the_same_model(tmp_path: Path, architecture: str, we
     file = tmp_path / "out" / "model.gguf"
     file.parent.mkdir()
     write_gguf(folder, file, weights=weights)
-    expected, found = logits(load_model(folder)), logits(read_back(file))
+    expected, found = logits(load_model(folder)), logits(opened_gguf(file))
     assert float((expected - found).abs().max()) < apart
 
 
