@@ -78,7 +78,8 @@ def test_grams_and_runs_taken_together_are_those_of_each_text() -> None:
         wanted = [sorted({*one(text)}) for text in texts]
         assert block[1].tolist() == [len(found) for found in wanted]
         assert block[0].tolist() == [number for found in wanted for number in found]
-        assert (block[0].dtype, block[1].dtype) == (np.uint64, np.int32)
+        assert block[0].dtype == np.uint64
+        assert block[1].dtype == np.int32
 
 
 def _grams(text: str) -> Iterator[int]:

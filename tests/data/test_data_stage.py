@@ -186,6 +186,23 @@ def test_duplicates_and_caps_are_choices_and_not_losses(tmp_path: Path) -> None:
     assert sheet["splits"]["train"] == {"rows": 60, "asked": 0.8, "reached": 0.8}
 
 
+@pytest.mark.parametrize("setting", ["keep", "aside"])
+def test_rows_that_contradict_each_other_are_counted_or_set_aside(setting: str, tmp_path: Path) -> None:
+    """200 rows; of the first 30 another copy says the other label, of the next 10 one says the same."""
+    rows = labelled(texts(200))
+    against = [(text.upper(), LABELS[1 - LABELS.index(label)]) for text, label in rows[:30]]
+    write(tmp_path, "rows.jsonl", [*rows, *against, *rows[30:40]])
+    section = {"sources": [{**TABLE, "path": "rows.jsonl"}], "duplicates": {"contradicting": setting}}
+    snapshot = run(tmp_path, section)
+    sheet = json.loads(snapshot.file("datasheet.json").read_text(encoding="utf-8"))
+    if setting == "keep":
+        assert (snapshot.kept, snapshot.dropped, sheet["contradictions"]) == (230, {"exact-duplicate": 10}, 30)
+        return
+    assert snapshot.kept == 170 and snapshot.dropped == {"contradicting": 60, "exact-duplicate": 10}
+    assert sheet["contradictions"] == 0 and reason(snapshot, "dropped-rows").verdict == "passed"
+    assert len(list(read_examples(snapshot.file("aside.parquet")))) == 60
+
+
 def test_general_rows_are_kept_apart_from_the_domain(tmp_path: Path) -> None:
     """600 rows of the domain beside 900 general ones: split 80/10/10 as if these were not there.
 

@@ -46,6 +46,10 @@ def test_chinese_words_change_places_the_longest_first() -> None:
     assert swap("一位年轻人", "age_group", "zh-CN") == "一位老年人"
 
 
+def test_an_age_in_years_is_no_word_for_the_old() -> None:
+    assert swap("A young man, 25 years old", "age") == "A old man, 25 years old"
+
+
 def test_swapping_twice_gives_the_text_back() -> None:
     text = "The young man and his brother asked the older woman; she answered him."
     assert swap(swap(text)) == text

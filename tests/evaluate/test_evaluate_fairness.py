@@ -200,6 +200,9 @@ def test_measures_by_hand() -> None:
     assert found["worst_group_accuracy"] == pytest.approx(0.75)
     assert found["demographic_parity_ratio"] == pytest.approx(min(15 / 30, 10 / 25))
     assert found["calibration_difference"] == pytest.approx(35 / 40 - 30 / 40)
+    whole = fairness_measures(rows, profile_of(labels=LABELS), FairnessSpec(fewest=10), level=0.95)
+    told = find(whole.measures, "equalized_odds_difference")
+    assert told is not None and "2 pairs of groups" in told.method  # false alarms for good are misses of bad
     only_good = judged(rows, FairnessSpec(fewest=10, favourable=["good"]))
     assert only_good["equal_opportunity_difference"] == pytest.approx(0.25)
 

@@ -146,8 +146,18 @@ def test_a_fusion_is_taught_on_validation_rows_and_the_chains_are_kept(
     (question,) = read_chains(tmp_path / "out" / "chains.jsonl")
     assert (question.right, [chain.conclusion for chain in question.chains]) == ("24", ["24"] * 6 + ["25"])
     thinks = line_of(expert)
-    assert thinks.learnt == {"rows": 1}
+    assert (thinks.learnt, thinks.stopping) == ({"rows": 1}, {})
     assert thinks.answer(question.chains).confidence == pytest.approx(6 / 7)
+
+
+def test_stopping_is_taught_on_all_chains_of_validation_rows(tmp_path: Path) -> None:
+    """One row cannot confirm any level: nothing stops early unless the rest cannot change the vote."""
+    paths = Use.model_validate({"use": "adaptive", "at_most": 5})
+    expert, _ = made(tmp_path, ReasonSpec(paths=paths, conclude="number"))
+    (question,) = read_chains(tmp_path / "out" / "chains.jsonl")
+    assert len(question.chains) == 5
+    thinks = line_of(expert)
+    assert (thinks.stopping["full"], thinks.stopping["level"]) == (5, 0.0)
 
 
 def test_everything_wrong_with_the_section_is_told(tmp_path: Path) -> None:

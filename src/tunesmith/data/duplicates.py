@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from tunesmith.core.types import Refusal
 from tunesmith.data.index import Index
 from tunesmith.data.spec import Duplicates
 
 STEP = "duplicates"
 EXACT, NEAR = "exact-duplicate", "near-duplicate"
+
+CONTRADICTING = Refusal(
+    reason="contradicting", detail="another row of this split gives another answer to the same question", fate="aside"
+)
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,10 @@ class Copy:
 def copies(index: Index, spec: Duplicates) -> dict[int, Copy]:
     """Row -> of what it is a copy; takes these rows out of the index.
 
-    Two rows are copies when their own words are equal (or nearly so) and so are their targets; equal questions with
-    different targets contradict each other and both stay. Rows of sources that are already split are compared within
-    their split only: a copy across splits is a leak, which is told and not tidied away.
+    Two rows are copies when their own words are equal (or nearly so) and so are their targets, or labels; equal
+    questions with different ones contradict each other and are no copies, see `contradicting`. Rows of sources that
+    are already split are compared within their split only: a copy across splits is a leak, which is told and not
+    tidied away.
     """
     found: dict[int, Copy] = {}
     if spec.exact:
@@ -45,6 +51,21 @@ def copies(index: Index, spec: Duplicates) -> dict[int, Copy]:
         index.kept[list(near)] = False
         found |= near
     return found
+
+
+def contradicting(index: Index) -> list[int]:
+    """Kept rows whose question another kept row of their split gives another target; nobody knows which is right."""
+    rows = index.rows
+    asked = zip(rows["split"].tolist(), rows["asked"].tolist(), strict=True)
+    places = [
+        (i, key)
+        for i, key in enumerate(asked)
+        if index.kept[i] and key[1] and rows["target"][i] and not rows["text"][i]
+    ]
+    answers: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for i, key in places:
+        answers[key].add(int(rows["target"][i]))
+    return [i for i, key in places if len(answers[key]) > 1]
 
 
 def _keys(index: Index) -> list[tuple[int, int, int]]:

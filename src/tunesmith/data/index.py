@@ -17,7 +17,7 @@ from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
 from tunesmith.data.options import in_any_order
 from tunesmith.data.similarity import normalised
-from tunesmith.data.texts import GENERAL, answer, hash_of, said, shared_systems, system_count
+from tunesmith.data.texts import GENERAL, answer, hash_of, said, shared_systems, system_count, target_of
 from tunesmith.data.tokens import Block, runs_of, words_of
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -137,7 +137,9 @@ def _mapped(path: Path) -> Any:
     return np.load(path, allow_pickle=False) if array is None or not len(array) else array
 
 
-def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int, near: bool) -> Piece:
+def piece_of(
+    examples: Sequence[Example], shared: Collection[int], *, seed: int, near: bool, labels: Collection[str] = ()
+) -> Piece:
     """The index of some rows.
 
     Args:
@@ -145,6 +147,7 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
         shared: system texts that are no row's own, see `texts.shared_systems`.
         seed: of the numbers drawn.
         near: whether near copies are looked for.
+        labels: closed set of answers: one of them is its row's target where the row has no other.
     """
     own, asked = [], []
     rows = np.zeros(len(examples), dtype=ROW)
@@ -157,8 +160,8 @@ def piece_of(examples: Sequence[Example], shared: Collection[int], *, seed: int,
             example.text is not None,
             hash_of(texts.asked),
             hash_of(texts.own),
-            hash_of(answer(example)),
-            0 if example.target is None else hash_of(" " + normalised(example.target)),
+            hash_of(answer(example, labels)),
+            0 if (target := target_of(example, labels)) is None else hash_of(" " + normalised(target)),
             hash_of(example.reference),
             0 if example.group is None else hash_of(" " + example.group),
             drawn(seed, example.id if example.group is None else example.group),

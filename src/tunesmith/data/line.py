@@ -37,12 +37,14 @@ class Indexing:
         shared: system texts that are no row's own, see `Rows.shared_systems`.
         seed: of the numbers drawn.
         threshold: Jaccard share from which on texts are near, see `near.near`; None: not looked for.
+        labels: closed set of answers, empty if open.
     """
 
     folder: Path
     shared: frozenset[int]
     seed: int
     threshold: float | None
+    labels: tuple[str, ...] = ()
 
     def index(self, rows: Rows, executor: Executor) -> Index:
         """The index of all rows; what was indexed before is read from disk."""
@@ -55,7 +57,8 @@ def _index(job: Indexing, stretch: Stretch) -> str:
     folder = job.folder / f"index-{stretch.first:012d}"
 
     def work(out: Path) -> dict[str, Any]:
-        piece_of(stretch.examples(), job.shared, seed=job.seed, near=job.threshold is not None).write(out)
+        near = job.threshold is not None
+        piece_of(stretch.examples(), job.shared, seed=job.seed, near=near, labels=job.labels).write(out)
         return {}
 
     once(folder, work)
@@ -117,9 +120,14 @@ class Line:
         self.refuse(step, refused)
 
     def merge_copies(self, spec: Duplicates) -> None:
-        """Merge copies into the row that stays."""
+        """Merge copies into the row that stays, and set rows aside that contradict each other, where that is asked."""
         before = int(self.index.kept.sum())
-        self._count(duplicates.STEP, before, dict(copies(self.index, spec)))
+        gone: dict[int, Refusal | Copy] = dict(copies(self.index, spec))
+        if spec.contradicting == "aside":
+            against = duplicates.contradicting(self.index)
+            self.index.kept[against] = False
+            gone.update(dict.fromkeys(against, duplicates.CONTRADICTING))
+        self._count(duplicates.STEP, before, gone)
 
     def cap(self, at_most: dict[Split, int]) -> None:
         """Take out rows beyond the caps."""

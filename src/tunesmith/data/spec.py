@@ -27,6 +27,11 @@ class Duplicates(Section):
         "near leak; null: do not look (0.8 is usual for documents: Lee et al. 2022, arXiv:2107.06499, SlimPajama; "
         "a little more here because short rows that differ in one word are often different cases)",
     )
+    contradicting: Literal["keep", "aside"] = Field(
+        "keep",
+        description="rows that give different answers to the same question: keep them all, or set them all aside for a "
+        "person to look at (labels: one of them is wrong)",
+    )
 
 
 class Shares(Section):

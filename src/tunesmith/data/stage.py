@@ -35,7 +35,7 @@ from tunesmith.data.split import assign_splits
 from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "5"
+VERSION = "6"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
@@ -101,7 +101,7 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     intake = take_in(job, context.executor, events=context.events, stage=NAME)
     tell("note", NAME, "looking for copies, splitting, checking for leaks")
     threshold = spec.duplicates.near
-    indexing = Indexing(folder, intake.rows.shared_systems(), context.seed, threshold)
+    indexing = Indexing(folder, intake.rows.shared_systems(), context.seed, threshold, profile.labels)
     line = Line(intake.rows, indexing.index(intake.rows, context.executor), intake.tallies)
     for number, (step, corpus) in enumerate(corpus_filters(spec).items()):
         line.filter(step, number, corpus)

@@ -84,10 +84,17 @@ def _asked(example: Example, shared: Collection[int]) -> list[str]:
     return [*_system(example, shared), *asked, *example.images, *example.audio]
 
 
-def answer(example: Example) -> str:
+def target_of(example: Example, labels: Collection[str]) -> str | None:
+    """What answers are compared with, where that is short: the target, or an answer that is one of a closed set."""
+    if example.target is None and example.reference in labels:
+        return example.reference
+    return example.target
+
+
+def answer(example: Example, labels: Collection[str] = ()) -> str:
     """What decides whether equal questions are copies or contradict each other: the target and the verdict."""
     verdict = "" if example.desirable is None else f" desirable={example.desirable}"
-    return normalised(example.target or "") + verdict
+    return normalised(target_of(example, labels) or "") + verdict
 
 
 def _system(example: Example, shared: Collection[int]) -> list[str]:

@@ -22,7 +22,8 @@ def build_scorers(spec: EvaluateSpec, profile: Profile) -> dict[str, Scorer]:
     if profile.terms:
         uses["terminology"] = {}
     for use in metric_uses(spec, profile.task, profile.terms):
-        if (needed := METRICS.get(use.use, where="evaluate.metrics").scorer) and needed not in uses:
+        needed = getattr(METRICS.get(use.use, where="evaluate.metrics"), "scorer", "")
+        if needed and needed not in uses:
             uses[needed] = {}
     uses |= {use.use: use.settings for use in spec.scorers}
     return {name: scorer_of({"use": name, **settings}, profile) for name, settings in uses.items()}

@@ -79,7 +79,11 @@ MEASURES: dict[str, MeasureInfo] = {
         0, 1, "share", False, "largest gap in being answered with a label among those it is right for"
     ),
     "equalized_odds_difference": MeasureInfo(
-        0, 1, "share", False, "the same, or among those it is wrong for: the larger of the two gaps"
+        0,
+        1,
+        "share",
+        False,
+        "largest gap in being answered with a label, among those it is right for or those it is wrong for",
     ),
     "predictive_parity_difference": MeasureInfo(
         0, 1, "share", False, "largest gap in a label being right where it was answered"

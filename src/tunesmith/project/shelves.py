@@ -21,8 +21,6 @@ SHELVES = (
     Shelf("checks", "tunesmith.reason.checks"),
     Shelf("fusions", "tunesmith.reason.fusions"),
     Shelf("retrievers", "tunesmith.reason.retrieve"),
-    Shelf("checks", "tunesmith.reason.checks"),
-    Shelf("fusions", "tunesmith.reason.fusions"),
     Shelf("scorers", "tunesmith.evaluate.scorers"),
     Shelf("metrics", "tunesmith.evaluate.metrics"),
     Shelf("attacks", "tunesmith.evaluate.attacks"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def learn(
 
     with _at_work(project, store, events, how) as job:
         result = distil(job, rows, to, on_progress=told)
-    return {"file": str(to), **asdict(result)}
+    return {"file": str(to), **vars(result), "left": dict(result.left)}
 
 
 @contextmanager

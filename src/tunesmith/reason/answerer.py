@@ -14,7 +14,7 @@ from tunesmith.core.types import Answer, Base, Expert, Likelihood, Sampling
 from tunesmith.reason.chains import Chain
 from tunesmith.reason.library import Library
 from tunesmith.reason.line import Job, Line
-from tunesmith.reason.stage import LEARNT
+from tunesmith.reason.stage import TAUGHT
 
 
 class ExpertAnswerer:
@@ -83,18 +83,18 @@ def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
 
 
 def line_of(expert: Expert) -> Line:
-    """An expert's way of reasoning, with what its fusion was taught and its library; opens no model.
+    """An expert's way of reasoning, with what it was taught and its library; opens no model.
 
     Raises:
         UserError: a component is unknown or its settings are wrong.
     """
-    learnt: dict[str, Any] = {}
+    taught: dict[str, Any] = {}
     library = Library()
     if expert.folder is not None:
-        file: Path = expert.file(LEARNT)
-        learnt = read_json(file) if file.is_file() else {}
+        file: Path = expert.file(TAUGHT)
+        taught = read_json(file) if file.is_file() else {}
         library = Library.read(expert.folder)
-    return Line.of(expert.reasoning, learnt=learnt, library=library)
+    return Line.of(expert.reasoning, taught=taught, library=library)
 
 
 def _check_template(trained: str, found: str, folder: str) -> None:

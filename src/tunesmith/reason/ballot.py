@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tunesmith.reason.chains import Chain, Fused
 from tunesmith.reason.equations import equations
@@ -36,14 +37,14 @@ def candidates(chains: Sequence[Chain]) -> list[Candidate]:
 def evidence(chains: Sequence[Chain]) -> list[dict[str, float]]:
     """Feature -> value for each candidate, in the order of `candidates`; a feature that is absent is 0.
 
-    `source:S` log2(1 + votes of S), 1 for one vote; `agree:2`, `agree:3` at least so many sources agree; `check:C:against`,
-    `check:C:for` findings of a check, counted up to three, as a share of three, averaged over its chains; `results` share
-    of its chains' intermediate results that chains with another conclusion have too; `inside` chains with another conclusion
-    that have it as an intermediate result; `fraction`, `negative` of a number; `likelihood` mean log-probability per token
-    of its chains above that of all chains.
+    `source:S`: log2(1 + votes of S), 1 for one vote. `agree:2`, `agree:3`: at least so many sources agree.
+    `check:C:against`, `check:C:for`: findings of a check, counted up to three, as a share of three, averaged over its
+    chains. `results`: share of its chains' intermediate results that chains with another conclusion have too. `inside`:
+    chains with another conclusion that have it as an intermediate result (log2 of their number and one). `fraction`,
+    `negative`: of a number. `likelihood`: mean log-probability per token of its chains above that of all chains.
     """
     found = candidates(chains)
-    results = [_results(chain) for chain in chains]
+    results = [_results(chain.written) for chain in chains]
     usual = _mean([_per_token(chain) for chain in chains if _per_token(chain) is not None])
     return [
         {
@@ -78,9 +79,10 @@ def _findings(supporters: Sequence[Chain]) -> dict[str, float]:
     return said
 
 
-def _results(chain: Chain) -> frozenset[str]:
-    """The results of a chain's equations, in canonical form."""
-    return frozenset(shown(equation.right.values[0]) for equation in equations(chain.written))
+@lru_cache(maxsize=4096)
+def _results(written: str) -> frozenset[str]:
+    """The results of a chain's equations, in canonical form; kept, since chains are fused again as more are drawn."""
+    return frozenset(shown(equation.right.values[0]) for equation in equations(written))
 
 
 def _shared(one: Candidate, all_: Sequence[Candidate], results: Sequence[frozenset[str]]) -> dict[str, float]:

@@ -65,7 +65,7 @@ def expected_calibration_error(probability_N: ArrayLike, right_N: ArrayLike, *, 
 
 
 def chance_calibration_error(probability_N: ArrayLike, *, bins: int = 10, draws: int = 200, seed: int = 0) -> float:
-    """The mean error that outcomes drawn from the stated probabilities themselves would show (Broecker and Smith 2007)."""
+    """The mean error of outcomes drawn from the stated probabilities themselves (Broecker and Smith 2007)."""
     probability = np.asarray(probability_N, dtype=float)
     chance = np.random.default_rng(seed)
     errors = [

@@ -1,12 +1,12 @@
 """Whether a chain's conclusion follows from its premises: change one, ask again, and see.
 
 - A number is changed to another: the chain's own equations say what its conclusion should become (`replayed`); a chain
-  that was reasoned gives that, one that was guessed or remembered does not (Mondorf and Plank 2024 call it robustness).
+  that was reasoned gives that, one that was guessed or remembered does not.
 - A condition (a sentence) is left out: the conclusion should change.
 - An attribute that must not matter (sex, age group, name) is changed: the conclusion should stay. Evaluation counts the
   same changes as counterfactual fairness (Kusner et al. 2017).
-- A step is left out and the model finishes the rest: a step was necessary if the conclusion changes (Lanham et al. 2023,
-  arXiv:2307.13702).
+- A step is left out and the model finishes the rest: a step was necessary if the conclusion changes (Lanham et al.
+  2023, arXiv:2307.13702).
 """
 
 from __future__ import annotations

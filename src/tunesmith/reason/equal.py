@@ -42,7 +42,7 @@ _NO = frozenset(
 _UNSURE = frozenset(["maybe", "perhaps", "unclear", "uncertain", "unknown", "也许", "不确定", "可能"])
 _MARKUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf|boxed)\s*\{([^{}]*)\}|\*\*|__|`|\\[,;!]|\\left|\\right|\$\$")
 _LETTER = re.compile(r"(?:option|choice|answer|选项|选)?\s*[(（\[]?\s*([A-Za-z])\s*[)）\].:：、]?", re.IGNORECASE)
-_LETTER_THEN = re.compile(r"(?:option |choice )?[(（\[]?([A-Z])[)）\].:：、]\s*\S")
+_LETTER_THEN = re.compile(r"(?:option |choice )?(?:[(（\[]([A-Za-z])[)）\]]|([A-Z])[.:：、)])\s*\S")
 _BETWEEN = re.compile(r"\s*(?:[,;，；、]\s*(?:and\s+)?|\band\b|和)\s*")
 _ARTICLE = re.compile(r"^(?:the|an?)\s+")
 
@@ -95,7 +95,7 @@ class Equal:
             case "text":
                 return folded(bare) or None
         tries: list[Kind] = ["label", "option"] if self.choices else ["number", "yes_no"]
-        found = (self._by_kind(one, bare) for one in [*tries, "text"])  # type: ignore[list-item]
+        found = (self._by_kind(one, bare) for one in [*tries, "text"])
         return next((form for form in found if form is not None), None)
 
 
@@ -105,7 +105,7 @@ def unmarked(text: str) -> str:
     for _ in range(3):  # wrappers inside wrappers
         bare = _MARKUP.sub(lambda found: found[1] or "", bare).strip()
     bare = bare.removeprefix("\\(").removesuffix("\\)").removeprefix("\\[").removesuffix("\\]")
-    return bare.strip().rstrip(".。!！").strip()
+    return bare.strip().rstrip(".。").strip()
 
 
 def folded(text: str) -> str:
@@ -163,7 +163,7 @@ def as_option(text: str, choices: tuple[str, ...] = ()) -> str | None:
     if folded(text) in places:
         return chr(ord("A") + places[folded(text)])
     found = _LETTER.fullmatch(text.strip()) or _LETTER_THEN.match(text.strip())
-    letter = found[1].upper() if found else ""
+    letter = next((group for group in found.groups() if group), "").upper() if found else ""
     known = not choices or (letter and ord(letter) - ord("A") < len(choices))
     return letter if letter and known else None
 
@@ -184,8 +184,8 @@ def as_label(text: str, choices: tuple[str, ...]) -> str | None:
 
 def mentions(text: str, phrase: str) -> bool:
     """Whether a phrase stands in a text as whole words; Chinese has no word borders."""
-    border = r"(?<![a-z0-9])", r"(?![a-z0-9])"
-    return re.search(border[0] + re.escape(phrase) + border[1], text) is not None
+    whole = rf"(?<![a-z0-9]){re.escape(phrase)}(?![a-z0-9])"
+    return phrase in text and re.search(whole, text) is not None
 
 
 def as_yes_no(text: str) -> str | None:
@@ -222,9 +222,9 @@ def as_expression(text: str) -> str | None:
     Raises:
         MissingLibrary: math-verify is not installed.
     """
-    number = as_number(text) if "\\" not in text or "frac" in text else None
+    number = read_number(text)
     if number is not None:
-        return number
+        return shown(number)
     if not _SAFE_LATEX.fullmatch(text) or len(_POWERS.findall(text)) > 2 or _LONG_POWER.search(text):
         return None
     try:

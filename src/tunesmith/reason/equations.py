@@ -54,10 +54,11 @@ class Equation:
         return self.left.values[0]
 
     def _rights(self) -> Iterator[tuple[Fraction, Fraction | None]]:
-        step = self.right.step if self.right.operators == 0 else None
-        yield from ((value, step) for value in self.right.values)
+        """The right side's values, each with one unit of its last digit, where it is a number alone."""
+        alone = self.right.operators == 0
+        yield from ((value, abs(value) * self.right.digit if alone else None) for value in self.right.values)
         if self.continues:
-            yield self.right.first, self.right.step
+            yield self.right.first, abs(self.right.first) * self.right.digit
 
     def _compared(self, left: Fraction, right: tuple[Fraction, Fraction | None]) -> Standing:
         value, step = right

@@ -83,7 +83,7 @@ class Expression:
         operators: how many operators it has.
         start, end: its place in the text.
         first: the number it begins with; in `5 + 3 = 8 * 2 = 16` only that is meant by the first sign.
-        step: one unit of that number's last digit.
+        digit: one unit of that number's last digit, as a share of the number; 0 for the number 0.
         whole: no token was left over.
     """
 
@@ -92,7 +92,7 @@ class Expression:
     start: int
     end: int
     first: Fraction
-    step: Fraction
+    digit: Fraction
     whole: bool
 
 
@@ -155,7 +155,9 @@ def _read(tokens: Sequence[Token], *, whole: bool) -> Expression | None:
         return None
     first = parser.first
     start, end = tokens[0].start, tokens[parser.at - 1].end
-    return Expression(values, parser.operators, start, end, first.value or Fraction(0), first.step, ended)
+    value = first.value or Fraction(0)
+    digit = first.step * first.scale / value if value else Fraction(0)
+    return Expression(values, parser.operators, start, end, value, digit, ended)
 
 
 def _goes_on(tokens: Sequence[Token], at: int) -> bool:

@@ -10,8 +10,9 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Answerer, Conversation, Sampler
 from tunesmith.core.types import Answer, Sampling, Usage
 from tunesmith.reason.chains import Chain, Fused
+from tunesmith.reason.checking import checked, with_model
 from tunesmith.reason.library import Library
-from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS, Asks, Check, Fusion, Paths
+from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS, Check, Fusion, Paths
 
 if TYPE_CHECKING:
     from tunesmith.reason.equal import Equal, Kind
@@ -30,6 +31,7 @@ class Line:
         checks: what looks for mistakes in each chain.
         fusion: what makes one answer of the chains; None: there is one chain, and its answer is the answer.
         learnt: what the fusion was taught on held-out rows.
+        stopping: what the paths were taught about stopping.
         library: solved examples.
         conclude: what conclusions are, see `equal.Equal`.
         options: the closed set of answers; empty: any.
@@ -41,6 +43,7 @@ class Line:
     checks: tuple[Check, ...] = ()
     fusion: Fusion | None = None
     learnt: dict[str, Any] = field(default_factory=dict)
+    stopping: dict[str, Any] = field(default_factory=dict)
     library: Library = field(default_factory=Library)
     conclude: Kind = "auto"
     options: tuple[str, ...] = ()
@@ -48,9 +51,14 @@ class Line:
 
     @classmethod
     def of(
-        cls, recipe: Mapping[str, Any], *, learnt: dict[str, Any] | None = None, library: Library | None = None
+        cls, recipe: Mapping[str, Any], *, taught: Mapping[str, Any] | None = None, library: Library | None = None
     ) -> Line:
         """The line that a recipe (`stage.recipe`) describes.
+
+        Args:
+            recipe: settings as JSON values.
+            taught: what held-out rows taught: `fusion` and `stopping`.
+            library: solved examples.
 
         Raises:
             UserError: a component is unknown or its settings are wrong.
@@ -63,7 +71,8 @@ class Line:
                 CHECKS.build(use, where=f"reason.check[{n}]") for n, use in enumerate(recipe.get("check", ()))
             ),
             fusion=FUSIONS.build(fuse, where="reason.fuse") if fuse else None,
-            learnt=learnt or {},
+            learnt=dict((taught or {}).get("fusion", {})),
+            stopping=dict((taught or {}).get("stopping", {})),
             library=library or Library(),
             conclude=recipe.get("conclude", "auto"),
             options=tuple(recipe.get("options", ())),
@@ -78,10 +87,7 @@ class Line:
         chain = concluded(bare, self.equal)
         if chain.unscored == "no-answer" and answer.stop == "length":
             return chain.model_copy(update={"unscored": "cut"})
-        if chain.unscored:
-            return chain
-        findings = tuple(finding for check in self.checks for finding in check.look(question, chain))
-        return chain.model_copy(update={"findings": findings})
+        return checked(self.checks, question, chain)
 
     def read(self, text: str) -> str | None:
         """The conclusion that a text comes to, in canonical form."""
@@ -151,9 +157,8 @@ class Job:
     @classmethod
     def of(cls, line: Line, model: Answerer, *, at_most_tokens: int) -> Job:
         """The line with a model, which checks that ask one are given too; one that cannot draw is asked once."""
-        checks = tuple(check.asking(model) if isinstance(check, Asks) else check for check in line.checks)
         sampler = model if isinstance(model, Sampler) else Once(model)
-        return cls(replace(line, checks=checks), sampler, at_most_tokens)
+        return cls(replace(line, checks=tuple(with_model(line.checks, model))), sampler, at_most_tokens)
 
     def chains(self, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """The chains of each question, checked, in the order they were drawn."""

@@ -61,6 +61,8 @@ def read_number(text: str) -> Fraction | None:
 
 
 def _unsigned(bare: str) -> Fraction | None:
+    if bare.isdecimal() and len(bare) <= MOST_DIGITS:  # most are
+        return Fraction(int(bare))
     if latex := _LATEX.fullmatch(bare):
         return ratio(int(latex[1]), int(latex[2]))
     if parts := _FRACTION.fullmatch(bare):

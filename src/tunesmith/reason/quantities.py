@@ -28,7 +28,7 @@ def registry() -> Any:
     except ModuleNotFoundError:
         message = "comparing units needs the library 'pint', which is not installed"
         raise MissingLibrary(Problem("needs-library", message, "pip install pint")) from None
-    return pint.UnitRegistry(non_int_type=Fraction)
+    return pint.UnitRegistry()
 
 
 @lru_cache(maxsize=4096)
@@ -47,8 +47,8 @@ def unit_of(words: str) -> Any | None:
 
 def base_of(value: Fraction, unit: Any) -> tuple[Fraction, str]:
     """A quantity in base units, and the name of those."""
-    found = registry().Quantity(value, unit).to_base_units()
-    return Fraction(found.magnitude).limit_denominator(10**12), f"{found.units}"
+    one = registry().Quantity(1.0, unit).to_base_units()
+    return value * Fraction(one.magnitude).limit_denominator(10**12), f"{one.units}"
 
 
 def quantity(text: str) -> tuple[Fraction, str] | None:

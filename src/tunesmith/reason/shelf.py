@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tunesmith.core.protocols import Answerer, Conversation
+from tunesmith.core.protocols import Conversation
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.types import Example
 from tunesmith.reason.chains import Chain, Finding, Fused
@@ -37,6 +37,18 @@ class Paths(Protocol):
         """The chains of each question, at least one, in the order they were drawn.
 
         The same job and questions give the same chains; what failed is an unscored chain.
+        """
+        ...
+
+    def full(self) -> Paths:
+        """The same without stopping early: how held-out rows are asked that fusion and stopping are taught on."""
+        ...
+
+    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+        """What held-out rows teach about stopping, JSON values for `Line.stopping`; empty where nothing stops early.
+
+        Args:
+            votes: of each row the conclusions of its chains, in the order they were drawn; None has no vote.
         """
         ...
 
@@ -83,15 +95,6 @@ class Check(Protocol):
 
     def look(self, question: Conversation, chain: Chain) -> list[Finding]:
         """What speaks for or against the chain, in the order of its text; empty is silent."""
-        ...
-
-
-@runtime_checkable
-class Asks(Protocol):
-    """A check that asks a model; by itself it has none and is silent."""
-
-    def asking(self, answerer: Answerer) -> Check:
-        """The check with a model to ask."""
         ...
 
 

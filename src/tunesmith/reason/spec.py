@@ -35,7 +35,7 @@ class ReasonSpec(Section):
         "auto", "number", "quantity", "option", "yes_no", "label", "set", "list", "expression", "text"
     ] = Field("auto", description="what conclusions are; `auto`: one of the profile's labels, or told by their form")
     learn_rows: int = Field(
-        200, ge=0, description="most validation rows on which the fusion is taught; 0: it keeps its defaults"
+        100, ge=0, description="most validation rows that teach fusion and stopping; 0: they keep their defaults"
     )
     abstain_below: float = Field(
         0.0, ge=0.0, le=1.0, description="no answer is given that is less likely right than this; 0: always one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ VERSION = "2"
 ADAPTER, MODEL = "adapter", "model"
 """Folders inside a checkpoint: an adapter beside its base, or a whole model that was trained itself."""
 
-LEARNT, CHAINS = "learnt.json", "chains.jsonl"
-"""Files of an expert: what its fusion was taught, and the chains that taught it."""
+TAUGHT, CHAINS = "taught.json", "chains.jsonl"
+"""Files of an expert: what fusion and stopping were taught, and the chains that taught them."""
 
 _ROWS_AT_ONCE = 32
 
@@ -81,9 +82,9 @@ def run(
     """The expert: the trained model, its chat template and the way it reasons.
 
     The trained model is the base with the checkpoint's adapter, or the checkpoint's own model where all was trained.
-    Ways that show solved examples get a library of training rows; a fusion that can be taught is, on validation rows.
-    Files: `library.jsonl` and `held_out.json` where there is a library, `learnt.json` and `chains.jsonl` where the
-    fusion was taught.
+    Ways that show solved examples get a library of training rows; fusion and stopping are taught on validation rows.
+    Files: `library.jsonl` and `held_out.json` where there is a library, `taught.json` and `chains.jsonl` where
+    something was taught.
 
     Raises:
         UserError: a component is unknown or its settings are wrong.
@@ -107,7 +108,7 @@ def run(
             return Job.of(at_work, model(), at_most_tokens=min(spec.at_most_tokens, base.context // 2))
 
         library = _library(line, snapshot, job, context)
-        if line.fusion is not None and spec.learn_rows:
+        if spec.learn_rows and (line.fusion is not None or line.paths.full() is not line.paths):
             _teach(job(library), snapshot, spec.learn_rows, context)
     return expert
 
@@ -127,20 +128,23 @@ def _library(line: Line, snapshot: Snapshot, job: Callable[[], Job], context: Co
 
 
 def _teach(job: Job, snapshot: Snapshot, at_most: int, context: Context) -> None:
-    """Draw chains for validation rows, write them down, and teach the fusion with them."""
-    fusion = job.line.fusion
+    """Draw all chains of validation rows, write them down, and teach fusion and stopping with them."""
     rows = [row for row in read_examples(snapshot.file("examples.parquet"), "valid") if solved(row)]
     known = [(row, right) for row in rows if (right := job.line.read(row.reference)) is not None][:at_most]
-    if fusion is None or not known:
-        context.events.tell(
-            "warning", NAME, "no validation row has an answer to compare with: the fusion is not taught"
-        )
+    if not known:
+        message = "no validation row has an answer to compare with: fusion and stopping keep their defaults"
+        context.events.tell("warning", NAME, message)
         return
-    questions = _drawn(job, known, context)
+    paths = job.line.paths
+    questions = _drawn(replace(job, line=replace(job.line, paths=paths.full())), known, context)
     write_chains(context.out / CHAINS, questions)
-    learnt = fusion.learn([(question.chains, question.right or "") for question in questions])
-    write_json(context.out / LEARNT, learnt)
-    context.events.tell("note", NAME, f"the fusion was taught on {len(questions)} validation rows")
+    fusion = job.line.fusion
+    taught = {
+        "fusion": fusion.learn([(question.chains, question.right or "") for question in questions]) if fusion else {},
+        "stopping": paths.fit([[chain.conclusion for chain in question.chains] for question in questions]),
+    }
+    write_json(context.out / TAUGHT, taught)
+    context.events.tell("note", NAME, f"fusion and stopping were taught on {len(questions)} validation rows")
 
 
 def _drawn(job: Job, known: Sequence[tuple[Example, str]], context: Context) -> list[Question]:

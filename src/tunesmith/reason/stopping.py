@@ -103,7 +103,7 @@ def overtaken(first: int, second: int, others: int, left: int, lead: float = 1.0
 
 
 def surely_settled(votes: Votes, *, full: int, chance: float = 0.05) -> bool:
-    """Whether the leader has the full vote's absolute majority, wrongly said in at most `chance` of all orders of draws.
+    """Whether the leader has the full vote's absolute majority; wrong in at most `chance` of all orders of draws.
 
     For an answer that has at most half of the `full` votes, the ratio of the likelihood of its count so far under a
     uniform mixture of majorities to that under half the votes is a supermartingale while chains are drawn without

@@ -28,7 +28,8 @@ class Token:
         kind: number, word, op, equals, line, or stop (anything else: it ends an expression).
         text: as it stands there, operators in ASCII.
         start, end: its characters in the text.
-        value, step: of numbers only: their value, and one unit of the last digit shown.
+        value: of numbers only.
+        step: one unit of the last digit that is shown, before any scale (1.25 million: 0.01).
         scale: what the word after the number multiplies it by (`million`).
     """
 
@@ -54,7 +55,7 @@ def tokens_of(text: str) -> Iterator[Token]:
             continue
         value = None if _is_part(plain, start, end) else read_number(piece)
         scale = SCALES.get(piece.strip("0123456789., ").lower(), 1)
-        yield Token("stop" if value is None else "number", piece, start, end, value, scale * _step(piece), scale)
+        yield Token("stop" if value is None else "number", piece, start, end, value, _step(piece), scale)
 
 
 def _is_part(text: str, start: int, end: int) -> bool:

@@ -87,10 +87,11 @@ def triples_of(example: Example, readers: Iterable[Reader]) -> list[Triple]:
 
 def _read(read: Reader, example: Example, turn: int) -> list[Triple]:
     """What one reader finds in a turn; a reader that knows records is told what the last question's answer is."""
-    message, answered = example.messages[turn], getattr(read, "answered", None)
-    asks = message.role == "user" and turn + 2 == len(example.messages) and answered is not None
-    found: list[Triple] = answered(message.content, example.reference) if asks else read(message.content)
-    return found
+    message = example.messages[turn]
+    answered: Callable[[str, str], list[Triple]] | None = getattr(read, "answered", None)
+    if answered is None or message.role != "user" or turn + 2 != len(example.messages):
+        return read(message.content)
+    return answered(message.content, example.reference)
 
 
 def _told(graph: KnowledgeGraph, links: Links) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tunesmith.evaluate.spec import MEASURES, FairnessSpec
 from tunesmith.evaluate.statistics import Interval
 
 _JOINT = " × "
+_RATES = ("selection_rate", "true_positive_rate", "precision", "false_positive_rate")
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,11 @@ def fairness_measures(
     attributes = _attributes(judged, profile.protect, spec)
     sure = _attributes(_judged(rows if confident is None else confident), profile.protect, spec)
     favourable = [tuple(spec.favourable)] if spec.favourable else [(label,) for label in profile.labels]
-    cells: dict[str, list[Cell]] = {}
+    # of two labels that are the only answers, one is told wrongly as often as the other is missed: the same gap once
+    mirrored = len(favourable) == 2 and all(row.predicted is not None for row in judged)
+    cells: dict[str, list[Cell]] = {"false_positive_rate": []}
     for attribute in attributes:
-        for rate in ("selection_rate", "true_positive_rate", "false_positive_rate", "precision"):
+        for rate in _RATES[:3] if mirrored else _RATES:
             found = [cell for labels in favourable for cell in _cells(attribute, rate, labels)]
             cells.setdefault(rate, []).extend(found)
         right = [Cell(c.attribute, c.group, "accuracy", c.values_M, c.clusters) for c in _right(attribute)]

@@ -29,7 +29,8 @@ class Swap:
 
     Args:
         names: attributes that it is for.
-        pairs: words that change places, lower case; a word may stand in several pairs.
+        pairs: words that change places, lower case; a word may stand in several pairs. A pair of the same two keeps
+            its words as they are where a shorter one would change them ("25 years old").
         object_before: words before which, or the end of a clause, an ambiguous word is an object ("her" -> "him"), and
             its first pair counts; elsewhere its second ("her book" -> "his book").
     """

@@ -9,10 +9,10 @@ from tunesmith.core.protocols import Conversation
 from tunesmith.reason.chains import Chain, Finding
 from tunesmith.reason.equal import folded
 
-_QUOTE = re.compile(r"\"([^\"\n]{1,1000})\"|“([^”\n]{1,1000})”|「([^」\n]{1,1000})」|«([^»\n]{1,1000})»")
+_QUOTE = re.compile(r"\"([^\"\n]{1,1000})\"|“([^“”\n]{1,1000})”|「([^「」\n]{1,1000})」|«([^«»\n]{1,1000})»")
 _MARK = re.compile(r"\[(\d{1,3})\]")
 _PASSAGE = re.compile(
-    r"(?:^|\n)\s*(?:\[(\d{1,3})\]|(?:passage|document|source|fact)\s+(\d{1,3})\s*[:.])", re.IGNORECASE
+    r"(?:^|\n)[ \t]*(?:\[(\d{1,3})\]|(?:passage|document|source|fact) (\d{1,3})[ \t]*[:.])", re.IGNORECASE
 )
 _SPACES = re.compile(r"\W+")
 

@@ -11,7 +11,7 @@ from tunesmith.core.protocols import Conversation
 from tunesmith.reason.chains import Chain, Finding
 from tunesmith.reason.equal import Equal
 
-_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n?```", re.DOTALL)
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),

@@ -37,6 +37,7 @@ _EVERYDAY = frozenset(
 )
 """Words that pint takes for units and running text does not."""
 
+_MOST_TOKENS = 40
 _KINDS = ("[length]", "[time]", "[mass]", "[length] ** 3", "[length] ** 2")
 
 
@@ -48,6 +49,10 @@ class Quantity:
     step: Fraction
     unit: str
     kind: str
+
+
+_Sum = tuple[list[Quantity], int, int]
+"""Quantities that are added, and the first and last character (exclusive) of their place."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Units:
 def _line(line: Sequence[Token], written: str) -> Iterator[Finding]:
     places = [-1, *(place for place, token in enumerate(line) if token.text == "="), len(line)]
     for (first, sign), (_, last) in pairwise(pairwise(places)):
-        left, right = _sum(line[first + 1 : sign], at_end=True), _sum(line[sign + 1 : last], at_end=False)
+        left, right = _sum_before(line[first + 1 : sign]), _sum_after(line[sign + 1 : last])
         if left is None or right is None:
             continue
         terms = [*left[0], *right[0]]
@@ -84,47 +89,43 @@ def _line(line: Sequence[Token], written: str) -> Iterator[Finding]:
         yield Finding(check="units", verdict=verdict, detail=detail, span=span)
 
 
-def _sum(tokens: Sequence[Token], *, at_end: bool) -> tuple[list[Quantity], int, int] | None:
-    """The quantities that are added (subtracted ones negative), with their place; None where something else stands."""
+def _sum_before(tokens: Sequence[Token]) -> _Sum | None:
+    """The longest sum of quantities that ends where the tokens end, not in the midst of something larger."""
+    window = tokens[-_MOST_TOKENS:]
+    for start, token in enumerate(window):
+        if token.kind == "number" and (start == 0 or window[start - 1].kind in {"word", "equals"}):
+            found = _sum(window[start:])
+            if found is not None and found[1] == len(window) - start:
+                return found[0], window[start].start, window[-1].end
+    return None
+
+
+def _sum_after(tokens: Sequence[Token]) -> _Sum | None:
+    """The sum of quantities that the tokens begin with; None where an operator goes on with something else."""
+    found = _sum(tokens[:_MOST_TOKENS])
+    if found is None or (found[1] < len(tokens) and tokens[found[1]].kind == "op"):
+        return None
+    return found[0], tokens[0].start, tokens[found[1] - 1].end
+
+
+def _sum(tokens: Sequence[Token]) -> tuple[list[Quantity], int] | None:
+    """The quantities that are added (subtracted ones negative), and the place behind them."""
     terms: list[Quantity] = []
-    place = _first_of_last_run(tokens) if at_end else 0
-    start = place
-    sign = 1
-    while place < len(tokens):
-        read = _quantity(tokens, place, sign)
-        if read is None:
-            break
+    place, sign = 0, 1
+    while place < len(tokens) and (read := _quantity(tokens, place, sign)) is not None:
         terms.append(read[0])
         place = read[1]
-        joined = place < len(tokens) and tokens[place].text in {"+", "-", "and"}
-        compound = place < len(tokens) and tokens[place].kind == "number"
-        if not joined and not compound:
-            break
-        sign = -1 if joined and tokens[place].text == "-" else (1 if joined and tokens[place].text == "+" else sign)
-        place += 1 if joined else 0
-    if not terms or (at_end and place < len(tokens)) or (place < len(tokens) and tokens[place].kind == "op"):
-        return None
-    return terms, tokens[start].start, tokens[place - 1].end
-
-
-def _first_of_last_run(tokens: Sequence[Token]) -> int:
-    """Where the last run of numbers, words right behind them, and plus or minus begins."""
-    place = len(tokens)
-    start = place
-    while place > 0:
-        place -= 1
-        token = tokens[place]
-        if token.kind == "number":
-            start = place
-        elif token.kind not in {"word", "op"} or (token.kind == "op" and token.text not in {"+", "-"}):
-            return start if token.kind != "op" else len(tokens)
-        elif token.kind == "word" and start == place + 1 and token.text != "and":
-            return start
-    return start
+        joint = tokens[place].text if place < len(tokens) else ""
+        if joint in {"+", "-", "and"} and _quantity(tokens, place + 1, sign) is not None:
+            sign = {"+": 1, "-": -1}.get(joint, sign)
+            place += 1
+    return (terms, place) if terms else None
 
 
 def _quantity(tokens: Sequence[Token], place: int, sign: int) -> tuple[Quantity, int] | None:
     """The quantity that begins here, and the place behind it with the words that say of what (`cups of milk`)."""
+    if place >= len(tokens):
+        return None
     token = tokens[place]
     word = tokens[place + 1] if place + 1 < len(tokens) else None
     if token.value is None or word is None or word.kind != "word" or word.text.lower() in _EVERYDAY:

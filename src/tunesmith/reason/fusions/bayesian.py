@@ -26,10 +26,10 @@ class Bayesian:
     """The posterior over the conclusions, each vote weighed by its source's record, its checks and who agrees with it.
 
     The log-odds of a conclusion are a sum: the log likelihood ratio of each source's vote (Dawid and Skene 1979), of
-    each check's finding, of sources agreeing, of intermediate results that other chains share, of its form (the prior over
-    answers). "None of these" competes with its own log-odds, so the probabilities leave room for an answer that nobody gave.
-    The ratios are not counted one by one, which would count related evidence twice, but fitted together on held-out
-    questions (conditional logit, McFadden 1974) and drawn to 0 by a ridge.
+    each check's finding, of sources agreeing, of intermediate results that other chains share, of its form (the prior
+    over answers). "None of these" competes with its own log-odds, so there is room for an answer that nobody gave. The
+    ratios are not counted one by one, which would count related evidence twice, but fitted together on held-out
+    questions (conditional logit, McFadden 1974) and drawn to 0 by a ridge. A vote never speaks against its answer.
 
     Without held-out questions every source counts alike, and a failed check costs most of a vote.
 
@@ -40,7 +40,7 @@ class Bayesian:
     ridge: Annotated[float, Field(gt=0)] = 3.0
 
     def learn(self, questions: Sequence[tuple[Sequence[Chain], str]]) -> dict[str, Any]:
-        """`weights`: feature -> log likelihood ratio; `none`: log-odds that no chain is right. Empty for no questions."""
+        """`weights`: feature -> log likelihood ratio; `none`: log-odds that no chain is right."""
         rows = [
             (evidence(chains), [one.conclusion for one in candidates(chains)], right) for chains, right in questions
         ]
@@ -82,7 +82,7 @@ def _weight(name: str, learnt: dict[str, Any]) -> float:
 def _fitted(
     rows: Sequence[tuple[list[dict[str, float]], list[str], str]], names: Sequence[str], ridge: float
 ) -> tuple[Floats, float]:
-    """Weights of largest penalised likelihood. Axes: N question, A candidate (the last is "none of these"), F feature."""
+    """Weights of largest penalised likelihood. Axes: N question, A candidate (the last: none of these), F feature."""
     from scipy.optimize import minimize
 
     most = max(len(features) for features, _, _ in rows)
@@ -110,5 +110,6 @@ def _fitted(
         gradient = (np.einsum("na,naf->nf", p_NA, x_NAF) - x_NAF[chosen]).sum(axis=0) + ridge_F * w_F
         return float(-np.log(np.maximum(p_NA[chosen], 1e-300)).sum() + (ridge_F / 2 * w_F**2).sum()), gradient
 
-    best_F = minimize(loss, np.zeros(len(names) + 1), jac=True, method="L-BFGS-B").x / size_F
+    bounds = [(0.0 if name.startswith("source:") else None, None) for name in names] + [(None, None)]
+    best_F = minimize(loss, np.zeros(len(names) + 1), jac=True, method="L-BFGS-B", bounds=bounds).x / size_F
     return best_F[:-1], float(best_F[-1])

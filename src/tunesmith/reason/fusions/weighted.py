@@ -19,8 +19,8 @@ from tunesmith.reason.chains import Chain, Fused
 class Weighted:
     """Votes weighted by the record of their source, and by how likely the model found each chain.
 
-    A source that is right with probability p on questions with K likely answers has weight log((K - 1) p / (1 - p)), the
-    best weight for independent voters (Nitzan and Paroush 1982), and none where that is below 0. A source that nobody
+    A source that is right with probability p on questions with K likely answers has weight log((K - 1) p / (1 - p)),
+    the best for independent voters (Nitzan and Paroush 1982), and none where that is below 0. A source that nobody
     knows has the mean weight, or 1 where nothing was learnt.
 
     Args:
@@ -32,7 +32,7 @@ class Weighted:
     by_likelihood: bool = False
 
     def learn(self, questions: Sequence[tuple[Sequence[Chain], str]]) -> dict[str, Any]:
-        """`weights`: source -> weight from its share of right conclusions (one right and one wrong added); calibration."""
+        """`weights`: source -> weight from its share of right conclusions, one right and one wrong added."""
         right, seen = Counter[str](), Counter[str]()
         for chains, answer in questions:
             for chain in chains:

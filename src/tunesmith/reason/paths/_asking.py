@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.spec import Use
@@ -41,6 +42,14 @@ class Asking:
     def draw(self, job: Job, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """See `Paths.draw`: one chain a question, at temperature 0."""
         return self.chains(job, questions, [range(1)] * len(questions), likeliest=True)
+
+    def full(self) -> Asking:
+        """See `Paths.full`: itself."""
+        return self
+
+    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+        """See `Paths.fit`: nothing."""
+        return {}
 
     def prepare(self, rows: Sequence[Example], job: Callable[[], Job]) -> list[Solved]:
         """See `Paths.prepare`: nothing."""

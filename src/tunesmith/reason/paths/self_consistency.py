@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -33,3 +33,11 @@ class SelfConsistency(Several):
     def draw(self, job: Job, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """See `Paths.draw`."""
         return self.chains(job, questions, [range(self.draws)] * len(questions))
+
+    def full(self) -> SelfConsistency:
+        """See `Paths.full`: itself."""
+        return self
+
+    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+        """See `Paths.fit`: nothing."""
+        return {}
