@@ -21,8 +21,12 @@ ASK = [Message(role="user", content="The capital of France?")]
 
 
 def folder_of(place: Path, architecture: str) -> Path:
-    """Widths are multiples of 32, so that every matrix has 8-bit blocks; heads of 16, as llama.cpp wants even ones."""
-    return tiny_model_folder(place, architecture, hidden_size=64, initializer_range=0.2, head_dim=16)
+    """Widths are multiples of 32, so that every matrix has 8-bit blocks.
+
+    Transformers reads a Qwen3 of GGUF with heads of 128 only, which all of that family have.
+    """
+    width = 128 if architecture == "qwen3" else 16
+    return tiny_model_folder(place, architecture, hidden_size=64, initializer_range=0.2, head_dim=width)
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -33,15 +37,15 @@ def logits(model: Any) -> torch.Tensor:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
-@pytest.mark.parametrize("weights, apart", [("f32", 1e-4), ("q8_0", 0.3)])
+@pytest.mark.parametrize("weights, apart", [("f32", 1e-4), ("q8_0", 0.15)])
 def test_what_is_written_is_the_same_model(tmp_path: Path, architecture: str, weights: Weights, apart: float) -> None:
-    """In 32 bits to rounding; in 8 bits nearly, and nearer than any reordered query would be."""
+    """In 32 bits to rounding, in 8 bits nearly: mean difference of log-probabilities over all tokens and places."""
     folder = folder_of(tmp_path, architecture)
     file = tmp_path / "out" / "model.gguf"
     file.parent.mkdir()
     write_gguf(folder, file, weights=weights)
     expected, found = logits(load_model(folder)), logits(opened_gguf(file))
-    assert float((expected - found).abs().max()) < apart
+    assert float((expected - found).abs().mean()) < apart
 
 
 @pytest.mark.skipif(
