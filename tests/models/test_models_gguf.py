@@ -26,7 +26,8 @@ def folder_of(place: Path, architecture: str) -> Path:
     Transformers reads a Qwen3 of GGUF with heads of 128 only, which all of that family have.
     """
     width = 128 if architecture == "qwen3" else 16
-    return tiny_model_folder(place, architecture, hidden_size=64, initializer_range=0.2, head_dim=width)
+    folder: Path = tiny_model_folder(place, architecture, hidden_size=64, initializer_range=0.2, head_dim=width)
+    return folder
 
 
 def logits(model: Any) -> torch.Tensor:
