@@ -206,7 +206,7 @@ class Mark(NamedTuple):
 
 def _pooled(runs: list[Run]) -> dict[str, Mark]:
     """Seed and row -> its mark."""
-    marks = {}
+    marks: dict[str, Mark] = {}
     for seed, one in enumerate(runs):
         groups = {line["id"]: line["group"] or line["id"] for line in one.lines}
         marks |= {f"{seed}:{key}": Mark(right, f"{seed}:{groups[key]}") for key, right in one.right().items()}
