@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from bench import _dirt, _process, _projects
@@ -171,34 +171,50 @@ def _told(one: Run) -> str:
 
 
 def _compared(task: str, found: dict[str, list[Run]]) -> Iterator[str]:
-    """Accuracy over all seeds with its interval, and against the first arm row by row; on credit the gaps as well."""
+    """Accuracy over all seeds with its interval, and against the first arm row by row; on credit the gaps as well.
+
+    Where arms clean held-out rows differently, rows that both have are compared, and told.
+    """
     from tunesmith.evaluate.statistics import newcombe_interval, share_interval, sign_flip_p
 
-    first: tuple[Any, Sequence[str]] | None = None
+    first: dict[str, Mark] = {}
     for name, runs in found.items():
-        marks, clusters = _pooled(runs)
-        whole = share_interval(marks, clusters, level=LEVEL)
-        told = f"  {task}: {name}: accuracy {marks.mean():.3f} ({whole.low:.3f} to {whole.high:.3f}), {len(marks)} rows"
-        if first is None:
-            first = marks, clusters
-        else:
-            apart = newcombe_interval(marks, first[0], clusters, level=LEVEL)
-            p = sign_flip_p(marks - first[0], clusters)
-            told += f"; {marks.mean() - first[0].mean():+.3f} ({apart.low:+.3f} to {apart.high:+.3f}), p {p:.3f}"
+        marks = _pooled(runs)
+        right, clusters = _columns(marks, sorted(marks))
+        whole = share_interval(right, clusters, level=LEVEL)
+        told = f"  {task}: {name}: accuracy {right.mean():.3f} ({whole.low:.3f} to {whole.high:.3f}), {len(right)} rows"
+        if first:
+            both = sorted(first.keys() & marks.keys())
+            ours, clusters = _columns(marks, both)
+            theirs, _ = _columns(first, both)
+            apart = newcombe_interval(ours, theirs, clusters, level=LEVEL)
+            p = sign_flip_p(ours - theirs, clusters)
+            told += f"; {ours.mean() - theirs.mean():+.3f} ({apart.low:+.3f} to {apart.high:+.3f}), p {p:.3f}"
+            told += f" on the {len(both)} rows of both" if len(both) < len(right) else ""
+        first = first or marks
         yield told
         if task == "credit":
             yield from _gaps(name, runs)
 
 
-def _pooled(runs: list[Run]) -> tuple[Any, list[str]]:
-    """Marks of all seeds' rows in the order of their ids, and the cluster of each."""
-    marks, clusters = [], []
+class Mark(NamedTuple):
+    """1 where the expert's label was right, and what the row hangs together with."""
+
+    right: float
+    cluster: str
+
+
+def _pooled(runs: list[Run]) -> dict[str, Mark]:
+    """Seed and row -> its mark."""
+    marks: dict[str, Mark] = {}
     for seed, one in enumerate(runs):
         groups = {line["id"]: line["group"] or line["id"] for line in one.lines}
-        for key, mark in sorted(one.right().items()):
-            marks.append(mark)
-            clusters.append(f"{seed}:{groups[key]}")
-    return np.array(marks), clusters
+        marks |= {f"{seed}:{key}": Mark(right, f"{seed}:{groups[key]}") for key, right in one.right().items()}
+    return marks
+
+
+def _columns(marks: dict[str, Mark], keys: Sequence[str]) -> tuple[Any, list[str]]:
+    return np.array([marks[key].right for key in keys]), [marks[key].cluster for key in keys]
 
 
 def _gaps(name: str, runs: list[Run]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def _theirs(model: Any, prompt: Sequence[int], *, greedy: bool = False) -> list[
     """What transformers makes; it refuses several greedy sequences of one prompt, so those are rows of their own."""
     rows = PATHS if greedy else 1
     ids = torch.tensor([list(prompt)] * rows, device=model.device)
-    drawn = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    drawn: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if not greedy:
         drawn = {"do_sample": True, "temperature": TEMPERATURE, "top_p": TOP_P, "top_k": 0}
     made = model.generate(

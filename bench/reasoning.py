@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ import numpy as np
 from bench import _process, _projects
 from bench._frame import Asked, Column, Outcome
 
+from tunesmith.reason.line import Job, Line
+
 if TYPE_CHECKING:
     from tunesmith.core.protocols import Conversation
     from tunesmith.core.types import Answer, Example, Sampling, Split
-    from tunesmith.reason.line import Line
 
 SEEDS = 2
 FOLDER = _process.ROOT / ".bench" / "reasoning"
@@ -68,7 +69,6 @@ def run(asked: Asked) -> Outcome:
 
 
 def _seed(seed: int, asked: Asked) -> Iterator[tuple[str, Judged]]:
-    from tunesmith.reason.line import Line
 
     rows = asked.rows or TRAIN_ROWS
     stored = {kind: _stored(kind, seed, rows, asked) for kind in KINDS}
@@ -76,9 +76,7 @@ def _seed(seed: int, asked: Asked) -> Iterator[tuple[str, Judged]]:
         yield f"{kind}, the likeliest", _judged(_line({}), draws.test, likeliest=True)
     chains = stored["chains"]
     for name, recipe in LINES.items():
-        line = _line(recipe)
-        if line.fusion is not None:
-            line = Line.of(_recipe(recipe), learnt=_taught(line, chains.valid))
+        line = Line.of(_recipe(recipe), taught=_taught(_line(recipe), chains.valid))
         yield name, _judged(line, chains.test)
 
 
@@ -87,7 +85,6 @@ def _recipe(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _line(recipe: dict[str, Any]) -> Line:
-    from tunesmith.reason.line import Line
 
     return Line.of(_recipe(recipe))
 
@@ -133,19 +130,19 @@ class Replayed:
 
 
 def _taught(line: Line, drawn: Sequence[Drawn]) -> dict[str, Any]:
-    if line.fusion is None:
-        raise ValueError("a line without fusion cannot be taught")
-    questions = []
-    for one in drawn:
-        chains = [line.chain(one.prompt, answer, "direct") for answer in one.draws]
-        questions.append((chains, line.read(one.right) or ""))
-    return line.fusion.learn(questions)
+    """What the validation rows' draws teach fusion and stopping, as the stage `reason` teaches them."""
+    full = replace(line, paths=line.paths.full())
+    job = Job.of(full, Replayed(drawn), at_most_tokens=AT_MOST_TOKENS)
+    questions = job.chains([one.prompt for one in drawn])
+    right = [line.read(one.right) or "" for one in drawn]
+    return {
+        "fusion": line.fusion.learn(list(zip(questions, right, strict=True))) if line.fusion else {},
+        "stopping": line.paths.fit([[chain.conclusion for chain in chains] for chains in questions]),
+    }
 
 
 def _judged(line: Line, drawn: Sequence[Drawn], *, likeliest: bool = False) -> Judged:
     """Every question answered by the line from stored draws."""
-    from tunesmith.reason.line import Job
-
     if likeliest:
         chains = [[line.chain(one.prompt, one.likeliest, "direct")] for one in drawn]
     else:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tunesmith.app import label_pages, label_terminal, pages, words
+from tunesmith.app import comparison, label_pages, label_terminal, pages, words
 from tunesmith.data.label.board import ROLES
 
 SPEAKERS = {"say", "_counted", "_table"}
@@ -85,8 +85,8 @@ def test_every_english_key_is_one_that_the_pages_say(monkeypatch: pytest.MonkeyP
     for outcome in ("passed", "stopped", "interrupted", None):
         pages.outcome(Console(quiet=True), result(outcome))
     assert asked - words._chinese().keys() == set()
-    labelling = {text for module in (label_pages, label_terminal) for text in texts(module)}
-    assert words._chinese().keys() - asked - labelling - set(ROLES) == set()
+    others = {text for module in (comparison, label_pages, label_terminal) for text in texts(module)}
+    assert words._chinese().keys() - asked - others - set(ROLES) == set()
 
 
 def texts(module: ModuleType, speakers: set[str] | None = None) -> set[str]:
@@ -98,7 +98,7 @@ def texts(module: ModuleType, speakers: set[str] | None = None) -> set[str]:
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-@pytest.mark.parametrize("module", [label_pages, label_terminal, pages])
+@pytest.mark.parametrize("module", [comparison, label_pages, label_terminal, pages])
 def test_every_text_that_is_said_has_its_chinese_words(module: ModuleType) -> None:
     found = texts(module, SPEAKERS)
     assert found and found - words._chinese().keys() == set()

@@ -97,7 +97,7 @@ def test_the_risk_is_held_in_1000_resplits() -> None:
     for _ in range(1000):
         order = dice.permutation(6000)
         cal, new = order[:1000], order[1000:]
-        found = fit_abstention(confidence[cal], right[cal], risk=0.05)
+        found = fit_abstention(confidence[cal].tolist(), right[cal].tolist(), risk=0.05)
         answered = confidence[new] >= found.threshold
         held += not answered.any() or bool((~right[new][answered]).mean() <= 0.05)
         given.append(answered.mean())

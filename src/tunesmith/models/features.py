@@ -92,7 +92,7 @@ def answer_logs(
     """
     import torch
 
-    found = []
+    found: list[list[float]] = []
     for conversation, answer in asked:
         prompt, said = chat.prompt(conversation), chat.completion(answer)
         if len(prompt) + len(said) > context:

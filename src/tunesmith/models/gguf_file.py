@@ -66,6 +66,21 @@ def write_gguf(folder: Path, file: Path, *, weights: Weights = "q8_0", name: str
     writer.close()
 
 
+def opened_gguf(file: Path) -> Any:
+    """The weights that are really in a GGUF file, read back by transformers, in float32 and evaluation mode.
+
+    Not its tokeniser: transformers makes another one of it than llama.cpp does, so that would judge transformers.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from tunesmith.models.quiet import quiet
+
+    place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
+    with quiet():
+        return AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32).eval()
+
+
 def gguf_problems(config: dict[str, Any], tokenizer: dict[str, Any], place: str) -> list[Problem]:
     """Why this model cannot be written as GGUF; empty if it can."""
     problems = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tunesmith.core.errors import GateStopped, Problem, UserError
 from tunesmith.core.examples import iterate_examples
@@ -16,6 +16,7 @@ from tunesmith.project.show import last_made
 from tunesmith.records.store import RunStore
 
 GGUF = "model.gguf"
+MODEL = "model"
 PARITY = "parity.json"
 _PROBES = 8
 
@@ -23,8 +24,9 @@ _PROBES = 8
 def export(project: Project, store: RunStore, to: Path, *, form: Form = "safetensors") -> Path:
     """Merge the adapter of the last checkpoint into its base and write it to the folder `to`.
 
-    Files: config, safetensors, tokeniser; `README.md` (the model card), `parity.json`; with a GGUF form `model.gguf`
-    and an Ollama `Modelfile`. What differs from the measured expert is not exported, unless the project lowers G5.
+    Files: config, safetensors, tokeniser; `README.md` (the model card), `parity.json`. With a GGUF form these lie in
+    `model/`, beside `model.gguf` and an Ollama `Modelfile`. What differs from the measured expert is not exported,
+    unless the project lowers G5.
 
     Raises:
         UserError: `to` exists, nothing has been trained yet, or the model cannot be written in that form.
@@ -38,10 +40,12 @@ def export(project: Project, store: RunStore, to: Path, *, form: Form = "safeten
         )
     checkpoint: Checkpoint = last_made(project, store, "tune")
     with atomic_folder(to) as folder:
-        merge(checkpoint, folder)
+        model = folder if form == "safetensors" else folder / MODEL
+        model.mkdir(exist_ok=True)
+        merge(checkpoint, model)
         if form != "safetensors":
-            _write_gguf(folder, project.spec.name, "q8_0" if form == "gguf-q8_0" else "f16")
-        gate = _judge(project, checkpoint, folder, _some_rows(project, store))
+            _write_gguf(model, folder, name=project.spec.name, weights="q8_0" if form == "gguf-q8_0" else "f16")
+        gate = _judge(project, checkpoint, (model, folder), _some_rows(project, store))
         write_json(folder / PARITY, gate.model_dump(mode="json"))
         if gate.stops:
             raise GateStopped([gate])
@@ -49,12 +53,12 @@ def export(project: Project, store: RunStore, to: Path, *, form: Form = "safeten
     return to
 
 
-def _write_gguf(folder: Path, name: str, weights: Literal["q8_0", "f16"]) -> None:
+def _write_gguf(model: Path, folder: Path, *, name: str, weights: Literal["q8_0", "f16"]) -> None:
     from tunesmith.models.chat import Chat
     from tunesmith.models.gguf_file import modelfile, write_gguf
 
-    write_gguf(folder, folder / GGUF, weights=weights, name=name)
-    chat = Chat.of(folder)
+    write_gguf(model, folder / GGUF, weights=weights, name=name)
+    chat = Chat.of(model)
     stops = [chat.tokenizer.decode([token]) for token in sorted(chat.stop_ids)]
     context = min(int(chat.tokenizer.model_max_length), 4096)
     write_text(folder / "Modelfile", modelfile(GGUF, stops=stops, context=context))
@@ -72,13 +76,21 @@ def _some_rows(project: Project, store: RunStore) -> list[Example]:
     return rows
 
 
-def _judge(project: Project, checkpoint: Checkpoint, folder: Path, rows: Sequence[Example]) -> GateVerdict:
-    """G5 of what lies in `folder`, against the adapter beside its base (or the model that was trained as a whole)."""
+def _judge(project: Project, checkpoint: Checkpoint, made: tuple[Path, Path], rows: Sequence[Example]) -> GateVerdict:
+    """G5 of what was written, against the adapter beside its base (or the model that was trained as a whole).
+
+    Args:
+        project: may lower the gate.
+        checkpoint: what was trained.
+        made: the merged model's folder, and the folder where a GGUF file may lie.
+        rows: questions for the probes.
+    """
     import torch
 
     from tunesmith.evaluate.parity import parity_gate, probes
-    from tunesmith.models.adapters import ADAPTER, MODEL, open_trained
+    from tunesmith.models.adapters import ADAPTER, open_trained
     from tunesmith.models.chat import Chat
+    from tunesmith.models.gguf_file import opened_gguf
     from tunesmith.models.load import load_model
     from tunesmith.models.witness import scales_of, take_witness
 
@@ -88,26 +100,13 @@ def _judge(project: Project, checkpoint: Checkpoint, folder: Path, rows: Sequenc
     measured = open_trained(trained, base_path=Path(checkpoint.base_path), dtype=torch.float32)
     chat = Chat.of(checkpoint.file(MODEL) if whole else Path(checkpoint.base_path))
     reference = take_witness(measured, chat, asked, form="adapter")
-    others = [take_witness(load_model(folder), Chat.of(folder), asked, form="merged")]
-    if (folder / GGUF).is_file():
-        others.append(take_witness(_opened_gguf(folder), Chat.of(folder), asked, form="quantised"))
+    own = Chat.of(made[0])
+    others = [take_witness(load_model(made[0]), own, asked, form="merged")]
+    if (made[1] / GGUF).is_file():
+        others.append(take_witness(opened_gguf(made[1] / GGUF), own, asked, form="quantised"))
     gate = parity_gate(reference, others, scales=scales_of(measured, chat, asked))
     lowered = project.spec.gates.get("G5")
     return gate.model_copy(update={"lowered": lowered.warn}) if lowered else gate
-
-
-def _opened_gguf(folder: Path) -> Any:
-    """The weights that are really in the GGUF file, read back by transformers.
-
-    Not its tokeniser: transformers makes another one of it than llama.cpp does, so that would judge transformers.
-    """
-    from transformers import AutoModelForCausalLM
-
-    from tunesmith.models.quiet import quiet
-
-    with quiet():
-        model = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=GGUF, local_files_only=True)
-    return model.float().eval()
 
 
 def _card(project: Project, store: RunStore, checkpoint: Checkpoint, gate: GateVerdict) -> str:
