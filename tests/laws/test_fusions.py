@@ -30,7 +30,8 @@ def chain(conclusion: str | None, source: str = "strong", unscored: str = "", ag
 
 def questions(count: int = 60) -> list[tuple[Sequence[Chain], str]]:
     """The strong source is right in three of four questions, the weak one in one of four."""
-    chance, rows = random.Random(0), []
+    chance = random.Random(0)
+    rows: list[tuple[Sequence[Chain], str]] = []
     for _ in range(count):
         said = [("7" if chance.random() < share else str(chance.randint(1, 6))) for share in (0.25, 0.75)]
         rows.append(

@@ -21,6 +21,7 @@ from tunesmith.reason.checks.premises import Premises
 from tunesmith.reason.fusions.bayesian import Bayesian
 from tunesmith.reason.fusions.majority import Majority
 from tunesmith.reason.fusions.weighted import Weighted
+from tunesmith.reason.shelf import Check
 
 Questions = list[tuple[Sequence[Chain], str]]
 
@@ -125,7 +126,7 @@ def test_the_probability_means_what_it_says() -> None:
 @cache
 def real(limit: int | None) -> Questions:
     """Real solutions with the findings of three checks."""
-    checks = [Arithmetic(), Premises(), Coverage()]
+    checks: list[Check] = [Arithmetic(), Premises(), Coverage()]
     return [([checked(checks, row.question, one) for one in row.chains], row.answer) for row in solved(limit)]
 
 
