@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         """As DeepSeek's API tells it, with the figures of its usage and of its tokens."""
         details = {"completion_tokens_details": {"reasoning_tokens": 15}}
         tokens = {"content": [{"token": "4", "logprob": -0.25}, {"token": "2", "logprob": -0.5}]}
-        told = {"logprobs": tokens} if self.body.get("logprobs") else {}
+        told: Any = {"logprobs": tokens} if self.body.get("logprobs") else {}
         self.say("42", message={"reasoning_content": "Six times seven."}, usage=details, **told)
 
     def thinks_newly(self, prompt: str, times: int) -> None:

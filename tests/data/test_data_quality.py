@@ -277,7 +277,7 @@ def datatrove(module: str) -> Any:
 
 
 def their_words(text: str, *_: Any) -> list[str]:
-    return words(text)
+    return list(words(text))
 
 
 def their_sentences(text: str, *_: Any) -> list[str]:

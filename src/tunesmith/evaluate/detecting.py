@@ -23,7 +23,7 @@ from tunesmith.evaluate.safety_spec import DETECTORS
 from tunesmith.models.features import Features, Floats
 
 USUAL = ("neighbours",)
-"""What is taken where nothing else is asked for: the best one alone on three data sets (docs/lab.md)."""
+"""What is taken where nothing else is asked for: it told most on three data sets (docs/lab.md)."""
 
 JSON, ARRAYS = "detector.json", "detector.safetensors"
 
