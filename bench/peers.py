@@ -52,7 +52,6 @@ class Contender:
         packages: requirements of that environment.
         settings: in the trainer's own words, on top of the job's.
         cuda: the same, on a GPU only.
-        device: where it takes part; empty: everywhere.
         why: what is behind the settings.
     """
 
@@ -62,14 +61,12 @@ class Contender:
     packages: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     cuda: dict[str, Any] = field(default_factory=dict)
-    device: str = ""
     why: str = ""
 
 
-def contenders(only: tuple[str, ...] = (), *, device: str = "cpu") -> list[Contender]:
-    """tunesmith, and of the others on `device` those whose names have one of `only` in them; all if it is empty."""
+def contenders(only: tuple[str, ...] = ()) -> list[Contender]:
+    """tunesmith, and of the others those whose names have one of `only` in them; all if it is empty."""
     known = [Contender(**line) for line in json.loads(CONTENDERS.read_text(encoding="utf-8"))]
-    known = [contender for contender in known if contender.device in ("", device)]
     wanted = [c for c in known[1:] if not only or any(part.lower() in c.name.lower() for part in only)]
     if only and not wanted:
         raise SystemExit(
@@ -83,7 +80,7 @@ def run(asked: Asked) -> Outcome:
     rows = _rows.tokenised(_rows.rows(asked.rows or ROWS), asked.model)
     measure = yardstick(asked, rows)
     outcome = Outcome((*COLUMNS, measure.column))
-    chosen = contenders(asked.only, device=asked.device)
+    chosen = contenders(asked.only)
     pythons = _pythons(chosen, outcome)
     for number in range(asked.rounds or ROUNDS):
         for contender in [c for c in chosen if c.name in pythons]:

@@ -142,8 +142,6 @@ def test_contenders_have_drivers_and_are_chosen_by_a_part_of_their_names(bench: 
     for contender in everybody:
         assert (ROOT / "bench" / "drivers" / f"{contender.driver}.py").is_file()
         assert bool(contender.environment) == bool(contender.packages)
-    on_gpu = {contender.name for contender in bench.peers.contenders(device="cuda")}
-    assert on_gpu - {contender.name for contender in everybody} == {"tunesmith, compiled"}
     chosen = [contender.name for contender in bench.peers.contenders(("trl",))]
     assert chosen[0] == "tunesmith" and all("TRL" in name for name in chosen[1:])
     with pytest.raises(SystemExit, match="no contender is like axolotl"):

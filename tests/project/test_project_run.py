@@ -138,7 +138,7 @@ def test_plan_of_a_project_that_was_never_run_leaves_no_trace(finished: Path, tm
     what = {step["stage"]: step["what"] for step in plan["stages"]}
     assert what["profile"] == what["model"] == "will be made"
     assert what["data"] == what["tune"] == "follows from what comes before"
-    assert plan["estimate"].keys() == {"memory", "training time", "disk", "how"}
+    assert plan["estimate"].keys() == {"memory", "training time", "disk", "how", "power"}
     [choice] = [row for row in plan["settings"] if row["name"] == "activation_checkpointing"]
     assert choice["value"] == "off" and "not needed" in choice["reason"]
     assert files_below(fresh) == before and not (fresh / ".tunesmith").exists()

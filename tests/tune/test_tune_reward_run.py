@@ -59,12 +59,12 @@ def settings(rows: str, *terms: dict[str, Any], **others: Any) -> dict[str, Any]
 
 
 def test_reward_rises_and_its_figures_are_in_the_curve(tmp_path: Path) -> None:
-    """4 prompts in steps of 4 are 1 step an epoch: 12 samplings of 4 x 8 answers."""
+    """4 prompts in steps of 4 are 1 step an epoch: 24 samplings of 4 x 8 answers."""
     base = tiny_base(tmp_path, initializer_range=0.3)
     term = {**REWARD, "samples": 8, "kl": 0.01}
-    found = run(tmp_path / "a", base, settings("prompts", term, epochs=12, rows_per_step=4, learning_rate=0.05))
+    found = run(tmp_path / "a", base, settings("prompts", term, epochs=24, rows_per_step=4, learning_rate=0.05))
     rewards = [point["policy_gradient.reward"] for point in found["curve"]]
-    assert len(rewards) == 12
+    assert len(rewards) == 24
     assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.2
     first = found["curve"][0]
     assert 0 <= first["policy_gradient.dead_groups"] < 1 and 0 <= first["policy_gradient.ended"] <= 1
