@@ -142,7 +142,7 @@ def test_a_long_text_is_read_in_time(piece: str) -> None:
     """Some tenths of a second; what is quadratic would take hours."""
     begun = time.process_time()
     said(piece * (50_000 // len(piece)))
-    assert time.process_time() - begun < 60
+    assert time.process_time() - begun < 5
 
 
 def matched(found: list[Equation], place: int) -> Equation | None:

@@ -94,7 +94,7 @@ def test_mathematics_is_compared_where_math_verify_is_there() -> None:
     begun = time.process_time()
     assert equal.canonical("9^{9^{9^{9}}}") is None and equal.canonical("99!") is None
     assert equal.canonical("9^{999999}") is None and equal.canonical("x^2" * 100) is None
-    assert time.process_time() - begun < 60
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_loop_is_found_where_it_begins() -> None:
 def test_a_megabyte_is_read_in_time(piece: str, kind: Kind) -> None:
     begun = time.process_time()
     conclusion(piece * (1_000_000 // len(piece)), Equal(kind))
-    assert time.process_time() - begun < 60
+    assert time.process_time() - begun < 3
 
 
 def test_answers_of_real_solutions_are_found() -> None:

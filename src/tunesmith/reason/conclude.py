@@ -197,7 +197,7 @@ def _last(text: str, equal: Equal) -> Iterator[str]:
 def _last_numbers(text: str) -> Iterator[str]:
     """The result of the last line's last equation, then the numbers from the end backwards."""
     line = text.rstrip().rpartition("\n")[2]
-    for equation in list(equations(line))[-1:]:
+    for equation in equations(line)[-1:]:
         yield line[equation.right.start : equation.right.end]
     tokens = list(tokens_of(text))
     for place in range(len(tokens) - 1, -1, -1):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -70,11 +71,17 @@ class Equation:
         return "fails"
 
 
-def equations(text: str) -> Iterator[Equation]:
+@lru_cache(maxsize=64)
+def equations(text: str) -> tuple[Equation, ...]:
     """The equations of a text in order; the left side of each has an operator, or is a result that goes on.
 
-    Of a text with more than 2,000 signs of equality the rest is not read.
+    Of a text with more than 2,000 signs of equality the rest is not read. Kept for the last texts: checks, conclusion
+    and fusion all read the same chains.
     """
+    return tuple(_equations(text))
+
+
+def _equations(text: str) -> Iterator[Equation]:
     signs = 0
     for line in _lines(tokens_of(text)):
         places = [place for place, token in enumerate(line) if token.kind == "equals"]

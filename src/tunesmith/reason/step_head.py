@@ -87,7 +87,7 @@ def features(question: Conversation, written: str) -> list[tuple[Step, list[floa
     found = []
     all_steps = steps(written)
     for place, step in enumerate(all_steps):
-        here = list(equations(step.text))
+        here = equations(step.text)
         known |= {value for equation in here for value in equation.right.values}
         numbers = [token.value for token in tokens_of(step.text) if token.value is not None]
         words = [word.lower() for word in _WORD.findall(step.text)]
