@@ -11,7 +11,7 @@ from pydantic import Field
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.spec import Use
 from tunesmith.reason.chains import Chain
-from tunesmith.reason.line import Job
+from tunesmith.reason.line import Job, Line
 from tunesmith.reason.paths._asking import Several
 from tunesmith.reason.paths.self_consistency import SelfConsistency
 from tunesmith.reason.stopping import Stopping
@@ -44,7 +44,7 @@ class Adaptive(Several):
 
     def draw(self, job: Job, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """See `Paths.draw`."""
-        rule = Stopping(**{"full": self.at_most, "level": self.differ, **job.line.stopping})
+        rule = self._rule(job.line)
         drawn: list[list[Chain]] = [[] for _ in questions]
         open_, size = list(range(len(questions))), min(self.first, self.at_most)
         while open_:
@@ -59,6 +59,16 @@ class Adaptive(Several):
         """See `Paths.full`: every question has all its chains."""
         return SelfConsistency(ask=self.ask, draws=self.at_most)
 
-    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+    def fit(self, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """See `Paths.fit`: when to stop."""
+        votes = [[chain.conclusion for chain in chains] for chains in rows]
         return asdict(Stopping.fit(votes, chance=self.differ)) if votes else {}
+
+    def drawn(self, line: Line, chains: Sequence[Chain]) -> int:
+        """See `Paths.drawn`."""
+        rule, votes = self._rule(line), [chain.conclusion for chain in chains]
+        looks = range(min(self.first, len(votes)), len(votes), self.step)
+        return next((n for n in looks if rule.settled(votes[:n])), len(votes))
+
+    def _rule(self, line: Line) -> Stopping:
+        return Stopping(**{"full": self.at_most, "level": self.differ, **line.stopping})
