@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,10 +53,9 @@ def _vote(chain: Chain) -> str | None:
 def _fused(line: Line, questions: Sequence[Question], number: int) -> dict[str, Any]:
     few = [question.model_copy(update={"chains": question.chains[:number]}) for question in questions]
     said: list[str | None] = [None] * len(few)
-    for fold in range(FOLDS):
-        taught = replace(line, learnt=_learnt(line, _others(few, fold)))
-        for n in range(fold, len(few), FOLDS):
-            said[n] = taught.fuse(few[n].chains).conclusion
+    for fold, fused in _folds(replace(line, paths=line.paths.full()), few):
+        for n in fold:
+            said[n] = fused.fuse(few[n].chains).conclusion
     return _point(few, [question.chains for question in few], said)
 
 
@@ -65,10 +64,8 @@ def _settled(line: Line, questions: Sequence[Question]) -> tuple[dict[str, Any],
     said: list[str | None] = [None] * len(questions)
     drawn: list[Sequence[Chain]] = [()] * len(questions)
     differ = 0
-    for fold in range(FOLDS):
-        others = _others(questions, fold)
-        taught = replace(line, learnt=_learnt(line, others), stopping=line.paths.fit([q.chains for q in others]))
-        for n in range(fold, len(questions), FOLDS):
+    for fold, taught in _folds(line, questions):
+        for n in fold:
             chains = questions[n].chains
             drawn[n] = chains[: taught.paths.drawn(taught, chains)]
             said[n] = taught.fuse(drawn[n]).conclusion
@@ -76,14 +73,14 @@ def _settled(line: Line, questions: Sequence[Question]) -> tuple[dict[str, Any],
     return _point(questions, drawn, said), differ
 
 
-def _others(questions: Sequence[Question], fold: int) -> list[Question]:
-    return [question for n, question in enumerate(questions) if n % FOLDS != fold]
-
-
-def _learnt(line: Line, questions: Sequence[Question]) -> dict[str, Any]:
-    if line.fusion is None:
-        return {}
-    return line.fusion.learn([(question.chains, question.right or "") for question in questions])
+def _folds(line: Line, questions: Sequence[Question]) -> Iterator[tuple[range, Line]]:
+    """The questions of each fold, and the line taught on those of the others."""
+    for fold in range(min(FOLDS, len(questions))):
+        others = [question for n, question in enumerate(questions) if n % FOLDS != fold]
+        yield (
+            range(fold, len(questions), FOLDS),
+            line.taught([(question.chains, question.right or "") for question in others]),
+        )
 
 
 def _point(

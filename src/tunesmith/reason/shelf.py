@@ -44,10 +44,11 @@ class Paths(Protocol):
         """The same without stopping early: how held-out rows are asked that fusion and stopping are taught on."""
         ...
 
-    def fit(self, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """What held-out rows teach about stopping, JSON values for `Line.stopping`; empty where nothing stops early.
 
         Args:
+            line: whose fusion is taught already.
             rows: the chains of each row, as many as `full` draws, in the order they were drawn.
         """
         ...

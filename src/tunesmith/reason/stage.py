@@ -139,11 +139,8 @@ def _teach(job: Job, snapshot: Snapshot, at_most: int, context: Context) -> None
     paths = job.line.paths
     questions = _drawn(replace(job, line=replace(job.line, paths=paths.full())), known, context)
     write_chains(context.out / CHAINS, questions)
-    fusion = job.line.fusion
-    taught = {
-        "fusion": fusion.learn([(question.chains, question.right or "") for question in questions]) if fusion else {},
-        "stopping": paths.fit([question.chains for question in questions]),
-    }
+    line = job.line.taught([(question.chains, question.right or "") for question in questions])
+    taught = {"fusion": line.learnt, "stopping": line.stopping}
     write_json(context.out / TAUGHT, taught)
     write_json(context.out / REPLAYED, effort(job.line, questions))
     context.events.tell("note", NAME, f"fusion and stopping were taught on {len(questions)} validation rows")

@@ -8,6 +8,7 @@ from typing import Any
 from tunesmith.evaluate.report.drawing import COLOURS, Figure, Texts, layout, reliability_figure
 
 _BAND = "rgba(47,125,225,0.13)"
+_HOVER = "n = %{customdata[0]}: %{y:.1%} (%{customdata[1]:.1%} … %{customdata[2]:.1%}), %{x:.0f}<extra></extra>"
 Points = Sequence[Mapping[str, Any]]
 
 
@@ -28,6 +29,7 @@ def effort_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     drawn = layout(420, x=texts["tokens_axis"], y=texts["right"])
     drawn["xaxis"] |= {"type": "log", "dtick": "D2", "tickformat": ",.0f"}
     drawn["yaxis"] |= {"tickformat": ".0%"}
+    drawn["legend"]["traceorder"] = "normal"  # plotly turns it round where there is a band
     return {"data": [series for series in data if series["x"]], "layout": drawn}
 
 
@@ -47,7 +49,7 @@ def _line(points: Points, name: str, colour: str, *, dash: str = "solid") -> Fig
         "x": [point["tokens"] for point in points],
         "y": [point["right"] for point in points],
         "customdata": [[point["chains"], point["low"], point["high"]] for point in points],
-        "hovertemplate": "n = %{customdata[0]}: %{y:.1%} (%{customdata[1]:.1%} … %{customdata[2]:.1%}), %{x:.0f}<extra></extra>",
+        "hovertemplate": _HOVER,
         "line": {"color": colour, "width": 2, "dash": dash},
         "marker": {"color": colour, "size": 6},
     }

@@ -47,7 +47,7 @@ class Asking:
         """See `Paths.full`: itself."""
         return self
 
-    def fit(self, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """See `Paths.fit`: nothing."""
         return {}
 

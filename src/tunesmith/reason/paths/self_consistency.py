@@ -38,7 +38,7 @@ class SelfConsistency(Several):
         """See `Paths.full`: itself."""
         return self
 
-    def fit(self, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """See `Paths.fit`: nothing."""
         return {}
 
