@@ -23,7 +23,7 @@ from tunesmith.reason.replay import Question
 
 if TYPE_CHECKING:
     from tunesmith.core.protocols import Conversation
-    from tunesmith.core.types import Answer, Example, Sampling, Split
+    from tunesmith.core.types import Answer, Example, Split
 
 SEEDS = 2
 FOLDER = _process.ROOT / ".bench" / "reasoning"

@@ -88,7 +88,12 @@ def test_perfect_probabilities_have_an_error_by_chance() -> None:
 
 def test_chains_are_counted_by_what_is_wrong_with_them() -> None:
     found = {(fault["kind"], fault["detail"]): fault for fault in told()["faults"]}
-    assert list(found) == [("unscored", "loop"), ("unnoticed", ""), ("caught", "arithmetic"), ("false_alarm", "premises")]
+    assert list(found) == [
+        ("unscored", "loop"),
+        ("unnoticed", ""),
+        ("caught", "arithmetic"),
+        ("false_alarm", "premises"),
+    ]
     assert {(fault["chains"], fault["rows"]) for fault in found.values()} == {(1, 1)}
     (example,) = found["caught", "arithmetic"]["examples"]
     assert (example["prompt"], example["conclusion"], example["reference"]) == ("Question 3?", "7", "5")

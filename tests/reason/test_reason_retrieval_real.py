@@ -62,7 +62,7 @@ def test_the_rest_of_a_story_is_found_by_its_beginning(rows: Sequence[Example]) 
 
 
 def test_examples_are_likest_last_unlike_each_other_and_never_the_question_itself(rows: Sequence[Example]) -> None:
-    """For 40 questions: four examples each, the likest last; choosing unlike ones lowers their likeness to each other."""
+    """40 questions with four examples each, the likest last; choosing unlike ones makes them less like each other."""
     library = Library([Solved.of(question(row), row.messages[1].content) for row in rows])
     some = [row.prompt for row in rows[:40]]
     encode = Embedding().index([entry.question for entry in library.entries])
@@ -83,8 +83,7 @@ def test_examples_are_likest_last_unlike_each_other_and_never_the_question_itsel
 
 
 def test_auto_cot_shows_a_sound_chain_of_each_kind_of_question(rows: Sequence[Example]) -> None:
-    """The model knows two of three answers; each of eight clusters is shown by one that it knows, its nearest but one
-    or two. What stands for different clusters is less alike than any two questions are on average."""
+    """The model knows two of three answers: each of eight clusters is stood for by one that it knows."""
     right = {question(row): row.messages[1].content for row in rows}
     known = {text for n, text in enumerate(right) if n % 3}
 

@@ -89,8 +89,8 @@ def test_what_is_drawn_is_what_would_have_been_drawn_of_stored_chains() -> None:
         line = Line(Adaptive(at_most=FULL, differ=0.3), fusion=fusion, conclude="number")
         model = Drawer(lambda c, n: "The answer is 4" if c[-1].content == "easy" else told[n])
         questions = [asked("easy"), asked("hard")]
-        full = [[line.chain(q, model.sample([q], draws=[range(FULL)], at_most_tokens=9, how=line.sampling)[0][n], "direct")
-                 for n in range(FULL)] for q in questions]  # fmt: skip
+        said = model.sample(questions, draws=[range(FULL)] * 2, at_most_tokens=9, how=line.sampling)
+        full = [[line.chain(q, one, "direct") for one in some] for q, some in zip(questions, said, strict=True)]
         taught = line.taught([(chains, "4") for chains in full] * 20)
         drawn = Job.of(taught, model, at_most_tokens=9).chains(questions)
         assert [len(chains) for chains in drawn] == [taught.paths.drawn(taught, chains) for chains in full]

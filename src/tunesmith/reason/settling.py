@@ -1,7 +1,7 @@
 """When enough chains were drawn for the line's own answer, checks and all: it will hardly change any more.
 
-`stopping` looks at votes. Where chains are checked and fused, the answer is not the majority's, and what makes it sure is
-more than votes: one chain that the checks find nothing against may say more than three that disagree.
+`stopping` looks at votes. Where chains are checked and fused, the answer is not the majority's, and what makes it sure
+is more than votes: one chain that the checks find nothing against may say more than three that disagree.
 """
 
 from __future__ import annotations

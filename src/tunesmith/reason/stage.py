@@ -29,7 +29,7 @@ ADAPTER, MODEL = "adapter", "model"
 """Folders inside a checkpoint: an adapter beside its base, or a whole model that was trained itself."""
 
 TAUGHT, CHAINS, REPLAYED = "taught.json", "chains.jsonl", "replayed.json"
-"""Files of an expert: what fusion and stopping were taught, the chains that taught them, what fewer would have given."""
+"""Files of an expert: what fusion and stopping were taught, the chains that did, and what fewer would have given."""
 
 _ROWS_AT_ONCE = 32
 

@@ -83,7 +83,7 @@ class Stopping:
 
     @staticmethod
     def prior(questions: Sequence[Votes]) -> tuple[float, float]:
-        """The beta prior of largest likelihood for the share of the full vote's winner, both parameters in [0.1, 50]."""
+        """The beta prior of largest likelihood for the share of the full vote's winner; both numbers in [0.1, 50]."""
         import numpy as np
         from scipy.optimize import minimize
         from scipy.special import betaln
