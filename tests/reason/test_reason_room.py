@@ -16,6 +16,7 @@ from reason_fakes import Drawer, Votes
 from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.core.examples import write_examples
+from tunesmith.core.files import read_json
 from tunesmith.core.protocols import Context, LikelihoodAnswerer, Sampler
 from tunesmith.core.spec import Use
 from tunesmith.core.types import (
@@ -158,6 +159,9 @@ def test_stopping_is_taught_on_all_chains_of_validation_rows(tmp_path: Path) -> 
     assert len(question.chains) == 5
     thinks = line_of(expert)
     assert (thinks.stopping["full"], thinks.stopping["level"]) == (5, 0.0)
+    replayed = read_json(tmp_path / "out" / "replayed.json")
+    assert [point["chains"] for point in replayed["ways"]["vote"]] == [1, 2, 3, 5]
+    assert replayed["settled"] == {"differ": 0}
 
 
 def test_everything_wrong_with_the_section_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tunesmith.core.examples import read_examples
 from tunesmith.core.files import resolve_under, write_json
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Example, Expert, Profile, Snapshot
+from tunesmith.reason.effort import effort
 from tunesmith.reason.held_out import HeldOut
 from tunesmith.reason.library import Library, question_of, solved
 from tunesmith.reason.line import Job, Line
@@ -22,13 +23,13 @@ from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS
 from tunesmith.reason.spec import ReasonSpec
 
 NAME = "reason"
-VERSION = "2"
+VERSION = "3"
 
 ADAPTER, MODEL = "adapter", "model"
 """Folders inside a checkpoint: an adapter beside its base, or a whole model that was trained itself."""
 
-TAUGHT, CHAINS = "taught.json", "chains.jsonl"
-"""Files of an expert: what fusion and stopping were taught, and the chains that taught them."""
+TAUGHT, CHAINS, REPLAYED = "taught.json", "chains.jsonl", "replayed.json"
+"""Files of an expert: what fusion and stopping were taught, the chains that did, and what fewer would have given."""
 
 _ROWS_AT_ONCE = 32
 
@@ -83,8 +84,8 @@ def run(
 
     The trained model is the base with the checkpoint's adapter, or the checkpoint's own model where all was trained.
     Ways that show solved examples get a library of training rows; fusion and stopping are taught on validation rows.
-    Files: `library.jsonl` and `held_out.json` where there is a library, `taught.json` and `chains.jsonl` where
-    something was taught.
+    Files: `library.jsonl` and `held_out.json` where there is a library, `taught.json`, `chains.jsonl` and
+    `replayed.json` where something was taught.
 
     Raises:
         UserError: a component is unknown or its settings are wrong.
@@ -138,12 +139,10 @@ def _teach(job: Job, snapshot: Snapshot, at_most: int, context: Context) -> None
     paths = job.line.paths
     questions = _drawn(replace(job, line=replace(job.line, paths=paths.full())), known, context)
     write_chains(context.out / CHAINS, questions)
-    fusion = job.line.fusion
-    taught = {
-        "fusion": fusion.learn([(question.chains, question.right or "") for question in questions]) if fusion else {},
-        "stopping": paths.fit([[chain.conclusion for chain in question.chains] for question in questions]),
-    }
+    line = job.line.taught([(question.chains, question.right or "") for question in questions])
+    taught = {"fusion": line.learnt, "stopping": line.stopping}
     write_json(context.out / TAUGHT, taught)
+    write_json(context.out / REPLAYED, effort(job.line, questions))
     context.events.tell("note", NAME, f"fusion and stopping were taught on {len(questions)} validation rows")
 
 
