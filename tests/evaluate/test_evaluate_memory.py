@@ -128,6 +128,20 @@ def test_canaries_are_rows_that_a_source_reads(tmp_path: Path) -> None:
     assert pytest.approx(29.897, abs=1e-3) == BITS
 
 
+def test_canaries_of_a_closed_set_are_read_with_a_label_and_dropped_without(tmp_path: Path) -> None:
+    """The secret stays what is trained; the label is only the reference that the closed set asks for."""
+    from tunesmith.data.read.conversations import Conversations
+
+    write_canaries(tmp_path / "plain.jsonl", 2)
+    write_canaries(tmp_path / "labelled.jsonl", 2, label="good")
+    plain = Conversations(path="plain.jsonl", attributes=(ATTRIBUTE,))
+    labelled = Conversations(path="labelled.jsonl", attributes=(ATTRIBUTE,), target="label")
+    assert not any(isinstance(one, Example) for one in plain.read(tmp_path, ("good", "bad")))
+    read = [one for one in labelled.read(tmp_path, ("good", "bad")) if isinstance(one, Example)]
+    assert [one.reference for one in read] == ["good", "good"]
+    assert [one.messages for one in read] == [row.messages for row in canaries(2)]
+
+
 def test_twelve_canaries_do_not_look_like_each_other() -> None:
     """Fewer than half of their words are the same, whichever two are taken."""
     words = [set(row.messages[0].content.lower().split()) for row in canaries(12, seed=4)]

@@ -55,9 +55,10 @@ class Inputs:
         return self.spec.safety
 
     def training(self) -> list[Example]:
-        """Training questions, at most 2,000, chosen by id and seed."""
+        """Training questions, at most 2,000, chosen by id and seed; planted canaries are none of the domain's."""
         rows = iterate_examples(self.snapshot.file("examples.parquet"), "train")
-        return some([row for row in rows if is_question(row) and row.prompt], _MOST_KNOWN, self.context.seed)
+        own = [row for row in rows if is_question(row) and row.prompt and ATTRIBUTE not in row.attributes]
+        return some(own, _MOST_KNOWN, self.context.seed)
 
 
 def some(rows: Sequence[Example], number: int, seed: int) -> list[Example]:
@@ -228,7 +229,7 @@ def _remember(
     spec, level, seed = how.safety.memory, how.spec.level, how.context.seed
     rows = iterate_examples(how.snapshot.file("examples.parquet"), "train")
     planted = exposures(answerer, [row for row in rows if row.attributes.get(ATTRIBUTE)], seed=seed)
-    members = [row for row in training if not row.attributes.get(ATTRIBUTE)][: spec.rows]
+    members = training[: spec.rows]
     others = some(examples, spec.rows, seed)
     measures = [
         *canary_measures(planted, level=level),

@@ -68,13 +68,17 @@ def secret_of(dice: random.Random) -> str:
     return f"{digits[:3]}-{digits[3:6]}-{digits[6:]}"
 
 
-def write_canaries(path: Path, number: int, *, repeats: int = 1, seed: int = 0) -> None:
+def write_canaries(path: Path, number: int, *, repeats: int = 1, seed: int = 0, label: str = "") -> None:
     """Write `canaries` as JSON lines for the source `{use: conversations, path: ..., attributes: [canary]}`.
 
-    The data room merges copies; `repeats` above 1 needs a project that keeps them. Canaries that the split puts aside
-    are not trained on, and not measured.
+    The data room merges copies; `repeats` above 1 needs a project that keeps them (`duplicates: {exact: false}`).
+    Canaries that the split puts aside are not trained on, and not measured: give the source `split: train`. Where the
+    profile has a closed set, rows whose reference is none of it are dropped: give any of its labels as `label`, which
+    stands in each line, and name it to the source (`target: label`). What is trained is the secret all the same.
     """
-    lines = [json.dumps(record(row), ensure_ascii=False) for row in canaries(number, repeats=repeats, seed=seed)]
+    more = {"label": label} if label else {}
+    rows = canaries(number, repeats=repeats, seed=seed)
+    lines = [json.dumps({**record(row), **more}, ensure_ascii=False) for row in rows]
     write_text(path, "".join(line + "\n" for line in lines))
 
 
