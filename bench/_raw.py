@@ -116,4 +116,4 @@ def _lines(name: str) -> list[str]:
     file: Path = DATA / name
     if not file.is_file():
         raise SystemExit(f"reports: {file.name} is wanted in {file.parent}")
-    return file.read_text(encoding="utf-8").splitlines()
+    return file.read_text(encoding="utf-8").rstrip("\n").split("\n")  # a text may hold other line ends
