@@ -32,10 +32,11 @@ def test_codes_become_words_that_mean_the_same(bench: Any, tmp_path: Path, monke
     assert (row["sex"], row["person"], row["age_group"], row["risk"]) == ("female", "woman", "younger", "bad")
 
 
-def test_an_answer_about_two_things_has_no_kind(bench: Any) -> None:
+def test_an_answer_is_of_the_kind_that_it_speaks_of_first(bench: Any) -> None:
     assert bench.raw.kind_of("应该去骨科或外科就诊。") == "科室"
     assert bench.raw.kind_of("该患者可能患有新生儿低血糖症。") == "诊断"
-    assert bench.raw.kind_of("可能患有腺病，建议进行检查。") is None
+    assert bench.raw.kind_of("可能患有腺病，建议进行检查。") == "诊断"
+    assert bench.raw.kind_of("先做检查，再考虑治疗。") == "检查"
     assert bench.raw.kind_of("不清楚。") is None
 
 
