@@ -44,8 +44,8 @@ KINDS = {
 }
 """What an answer of Huatuo is about: the kind whose words come first in it; answers without any are left out."""
 
-MOST_OF_A_KIND = 150
-LONGEST_QUESTION = 52
+MOST_OF_A_KIND = 120
+LONGEST_QUESTION = 44
 """Characters; two of them take about three tokens of a model that was not made for Chinese."""
 
 Table = list[dict[str, str]]
@@ -85,13 +85,13 @@ def pubmedqa() -> Table:
 
 
 def chinese() -> Table:
-    """Short questions of Huatuo that say the patient's sex, with what their answers are about; at most 150 of each kind."""
+    """Short questions of Huatuo that say the patient's sex, with what their answers are about; at most 120 of each kind."""
     piles: dict[str, Table] = {kind: [] for kind in KINDS}
     for line in _lines("huatuo_zh/questions.jsonl"):
         record = json.loads(line)
         question, sex, kind = record["instruction"], _sex(record["instruction"]), kind_of(record["output"])
         if sex and kind and len(question) <= LONGEST_QUESTION:
-            length = _length(question, 32, 43)
+            length = _length(question, 31, 38)
             piles[kind].append({"question": question, "kind": kind, "sex": sex, "question_length": length})
     dice = random.Random(SEED)
     return [row for pile in piles.values() for row in dice.sample(pile, min(MOST_OF_A_KIND, len(pile)))]

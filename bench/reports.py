@@ -41,7 +41,7 @@ class Told:
         rows: writes its data into a folder.
         repeats: how often each canary stands among the training rows.
         label: an answer of the closed set that canaries carry as their reference, so that they are read.
-        seeds: more than one: the first is run without the safety half, for the second to be held against.
+        seeds: of its trainings; those after the first run without the safety half and are held against the first.
     """
 
     rows: Callable[[Path], None]
@@ -68,7 +68,7 @@ def _chinese(folder: Path) -> None:
 
 KNOWN = {
     "credit": Told(_credit, repeats=1, label="good"),
-    "pubmedqa": Told(_pubmedqa, repeats=4, label="yes", seeds=(1, 0)),
+    "pubmedqa": Told(_pubmedqa, repeats=4, label="yes", seeds=(0, 1)),
     "chinese": Told(_chinese, repeats=1, label="诊断"),
 }
 
@@ -80,9 +80,11 @@ def run(asked: Asked) -> Outcome:
         if asked.only and not any(part.lower() in name for part in asked.only):
             continue
         shown = [_run(name, told, seed, asked) for seed in told.seeds]
-        outcome.add(f"{name}: base", figures(shown[-1], "base"))
-        outcome.add(f"{name}: expert", figures(shown[-1], "expert"))
-        outcome.notes += [f"{name}:", *verdicts(shown[-1]), *_picture(Path(shown[-1]["report"]), FOLDER / name)]
+        for seed, one in zip(told.seeds, shown, strict=True):
+            outcome.add(f"{name}: base", figures(one, "base"))
+            outcome.add(f"{name}: expert", figures(one, "expert"))
+            picture = FOLDER / name / f"seed-{seed}.png"
+            outcome.notes += [f"{name}, seed {seed}:", *verdicts(one), *_picture(Path(one["report"]), picture)]
         if len(shown) > 1:
             outcome.notes.append(_compare(name, shown))
     return outcome
@@ -104,20 +106,15 @@ def _run(name: str, told: Told, seed: int, asked: Asked) -> Shown:
     if not (folder / "start.yaml").is_file():
         make(name, folder)
     changes: dict[str, Any] = {"evaluate": {}}
-    if seed != told.seeds[-1]:
-        changes["evaluate"] = {"safety": WITHOUT_SAFETY}
-    elif len(told.seeds) > 1:
-        changes["evaluate"] = {"other_seeds": [_report_folder(folder, other) for other in told.seeds[:-1]]}
+    if seed != told.seeds[0]:
+        first = json.loads((folder / f"seed-{told.seeds[0]}.json").read_text(encoding="utf-8"))
+        place = Path(first["report"]).parent.relative_to(folder)
+        changes["evaluate"] = {"safety": WITHOUT_SAFETY, "other_seeds": [str(place)]}
     if asked.rows:
         changes["data"] = {"at_most_rows": {"train": asked.rows}}
     shown = _projects.run(folder, changes, asked, seed=seed)
     (folder / f"seed-{seed}.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
     return shown
-
-
-def _report_folder(folder: Path, seed: int) -> str:
-    shown = json.loads((folder / f"seed-{seed}.json").read_text(encoding="utf-8"))
-    return str(Path(shown["report"]).parent.relative_to(folder))
 
 
 def figures(shown: Shown, model: str) -> dict[str, float]:
@@ -142,16 +139,15 @@ def _compare(name: str, shown: list[Shown]) -> str:
     return f"  seeds {', '.join(map(str, KNOWN[name].seeds))} compared: {log}"
 
 
-def _picture(report: Path, folder: Path) -> list[str]:
+def _picture(report: Path, picture: Path) -> list[str]:
     names = ("chromium", "chromium-browser", "google-chrome")
     browser = next((found for name in names if (found := shutil.which(name))), None)
     told = [f"  report: {report}"]
     if browser is None:
         return [*told, "  no picture: no Chromium is installed"]
-    picture = folder / "report.png"
     size = f"--window-size={PICTURE[0]},{PICTURE[1]}"
     command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", "--virtual-time-budget=8000"]
-    _process.run([*command, f"--screenshot={picture}", size, report.as_uri()], log=folder / "browser.log")
+    _process.run([*command, f"--screenshot={picture}", size, report.as_uri()], log=picture.with_suffix(".log"))
     return [*told, f"  picture: {picture}"]
 
 
