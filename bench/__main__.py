@@ -75,7 +75,9 @@ def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
         epilog=f"benchmarks:\n{about}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all but those that take hours by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which to run; all but those that take hours by default"
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, help="catalog name or model folder; %(default)s by default")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark, at least 2; each has its own default")
     parser.add_argument("--rows", type=_positive, help="training rows, at most 400; each benchmark has its own default")

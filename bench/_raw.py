@@ -33,7 +33,16 @@ FEMALE = ("A92", "A95")
 YOUNG_BELOW = 26
 """Age in years; the border that the literature on this data set uses (Kamiran and Calders 2009)."""
 
-_CREDIT = {"account": 0, "history": 2, "purpose": 3, "savings": 5, "employed": 6, "plans": 13, "housing": 14, "risk": 20}
+_CREDIT = {
+    "account": 0,
+    "history": 2,
+    "purpose": 3,
+    "savings": 5,
+    "employed": 6,
+    "plans": 13,
+    "housing": 14,
+    "risk": 20,
+}
 
 KINDS = {
     "科室": re.compile(r"科室|[一-鿿]科(?:就诊|就医|诊|或|、|。|$)"),
@@ -85,7 +94,7 @@ def pubmedqa() -> Table:
 
 
 def chinese() -> Table:
-    """Short questions of Huatuo that say the patient's sex, with what their answers are about; at most 120 of each kind."""
+    """Short questions of Huatuo that say the patient's sex, with what their answers are about."""
     piles: dict[str, Table] = {kind: [] for kind in KINDS}
     for line in _lines("huatuo_zh/questions.jsonl"):
         record = json.loads(line)

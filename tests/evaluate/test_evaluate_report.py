@@ -117,8 +117,12 @@ def test_reasons_of_the_gates_before_training_are_chinese_with_the_same_figures(
 
 def test_notes_are_chinese_with_the_same_figures() -> None:
     """Numbers may change places; a note that nobody has translated stays as it is."""
-    assert note_text("trained with one seed (3): the spread between seeds was not measured").startswith("只用一个随机种子（3）")
-    assert note_text("400 of 600 held-out rows were not asked (evaluate.at_most_rows)").startswith("600 条留出样本中有 400 条")
+    assert note_text("trained with one seed (3): the spread between seeds was not measured").startswith(
+        "只用一个随机种子（3）"
+    )
+    assert note_text("400 of 600 held-out rows were not asked (evaluate.at_most_rows)").startswith(
+        "600 条留出样本中有 400 条"
+    )
     assert note_text(power_words([])).startswith("没有植入金丝雀样本")
     assert note_text("something else") == "something else"
 
