@@ -14,11 +14,8 @@ from tunesmith.core.examples import read_examples
 from tunesmith.core.files import resolve_under, write_json
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Example, Expert, Profile, Snapshot
-<<<<<<< HEAD
-from tunesmith.reason.effort import effort
-=======
 from tunesmith.models.engines import engine_problem
->>>>>>> engines
+from tunesmith.reason.effort import effort
 from tunesmith.reason.held_out import HeldOut
 from tunesmith.reason.library import Library, question_of, solved
 from tunesmith.reason.line import Job, Line
