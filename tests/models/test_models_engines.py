@@ -32,7 +32,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def capable(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor that multiplies bfloat16, and no GPU."""
-    machine = Hardware(cores=2, free_cores=2, memory_gb=8, free_gb=8, bf16="hardware")
+    machine = Hardware(cores=2, free_cores=2, memory_gb=8, free_gb=8, bf16="hardware", int8="hardware")
     monkeypatch.setattr(hardware, "look", lambda: machine)
 
 
@@ -90,18 +90,18 @@ def test_every_linear_layer_computes_in_8_bits_but_routers(tmp_path: Path, archi
 
 
 @pytest.mark.usefixtures("capable")
-@pytest.mark.parametrize(("engine", "digits"), [("bf16", 0.02), ("int8", 0.02)])
-def test_an_engine_answers_nearly_as_the_exact_model(base: Path, engine: Engine, digits: float) -> None:
-    """Mean log-probability of an option within 2 %, and answers of the right number, scored and counted."""
+@pytest.mark.parametrize("engine", ["bf16", "int8"])
+def test_an_engine_answers_nearly_as_the_exact_model(base: Path, engine: Engine) -> None:
+    """Mean log-probability of an option within 2 %; an answer is the same alone and beside another question."""
     with open_model(base, name="exact") as exact, open_model(base, name="fast", engine=engine) as fast:
         assert can_share(fast.model, range(24))
         (wanted,), (found,) = (answerer.likelihood([ASK], [["yes", "no"]]) for answerer in (exact, fast))
         for one, other in zip(wanted, found, strict=True):
-            assert other.per_token == pytest.approx(one.per_token, rel=digits)
+            assert other.per_token == pytest.approx(one.per_token, rel=0.02)
             assert other.per_token != one.per_token
         said = fast.answer([ASK, ASK2], at_most_tokens=5)
-        assert [answer.usage.answer_tokens for answer in said] == [5, 5]
-        assert fast.answer([ASK2], at_most_tokens=5)[0].text == said[1].text
+        assert [fast.answer([ask], at_most_tokens=5)[0].text for ask in (ASK, ASK2)] == [one.text for one in said]
+        assert all(one.text and one.usage.prompt_tokens for one in said)
 
 
 def test_bf16_leaves_the_frequencies_of_positions(base: Path) -> None:
@@ -123,11 +123,11 @@ def test_the_same_folder_gives_the_same_rounded_model(base: Path) -> None:
 def test_a_machine_that_has_not_the_engine_says_so(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Hardware(cores=2, free_cores=2, memory_gb=8, free_gb=8)
     monkeypatch.setattr(hardware, "look", lambda: plain)
-    assert engine_problem("exact") is None and engine_problem("int8") is None
+    assert engine_problem("exact") is None
     with pytest.raises(UserError, match=r"reason\.engine: .*no-bf16"), open_model(base, name="x", engine="bf16"):
         pass
-    with pytest.raises(UserError, match="no-bf16"):
-        load_in_engine(base, "bf16")
+    with pytest.raises(UserError, match="no-int8"):
+        load_in_engine(base, "int8")
     card = plain.model_copy(update={"gpus": (Gpu(name="H100", memory_gb=80, free_gb=80, capability=(9, 0)),)})
     monkeypatch.setattr(hardware, "look", lambda: card)
     assert engine_problem("bf16") is None

@@ -226,7 +226,8 @@ def test_a_base_and_an_expert_of_it_without_adapter_answer_alike(tmp_path: Path)
 
 def test_an_expert_answers_in_its_engine_and_a_base_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without bfloat16 units is told before anything is run."""
-    monkeypatch.setattr(hardware, "look", lambda: Hardware(cores=1, free_cores=1, memory_gb=8, free_gb=8))
+    machine = Hardware(cores=1, free_cores=1, memory_gb=8, free_gb=8, int8="hardware")
+    monkeypatch.setattr(hardware, "look", lambda: machine)
     base = base_in(tiny_model_folder(tmp_path))
     expert = Expert(
         checkpoint=None, base_path=base.path, chat_template_hash=base.chat_template_hash, reasoning={"engine": "int8"}

@@ -26,6 +26,9 @@ def engine_problem(engine: Engine, path: str = "reason.engine") -> Problem | Non
     if engine == "int8" and hardware.gpus:
         message = "int8 is computed on the processor, and this machine has a GPU, which answers faster in 16 bits"
         return Problem("no-int8", message, "set engine: exact", path, value=engine)
+    if engine == "int8" and hardware.int8 == "emulated":
+        message = "this processor does not multiply 8-bit integers itself (VNNI or AMX), and would overflow"
+        return Problem("no-int8", message, "set engine: exact", path, value=engine)
     if engine == "bf16" and hardware.bf16 == "emulated" and not any(gpu.bf16 for gpu in hardware.gpus):
         message = "neither the processor nor a GPU computes in bfloat16; emulated it is many times slower than float32"
         return Problem("no-bf16", message, "set engine: int8 or exact", path, value=engine)

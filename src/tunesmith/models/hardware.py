@@ -51,6 +51,8 @@ class Hardware(Noun):
         gpus: CUDA GPUs that this process sees.
         bf16: `hardware`: the processor multiplies bfloat16 itself; `emulated`: it can be asked to, and takes
             9 times as long forward and 40-90 times backward [measured]; never compute in it there.
+        int8: `hardware`: the processor multiplies and sums 8-bit integers itself (VNNI, AMX); without that sums of their
+            products overflow in the kernels that PyTorch has [measured].
         processor: name of the processor.
         disk_free_gb: free space on the disk of the current folder.
     """
@@ -61,6 +63,7 @@ class Hardware(Noun):
     free_gb: float
     gpus: tuple[Gpu, ...] = ()
     bf16: Literal["hardware", "emulated"] = "emulated"
+    int8: Literal["hardware", "emulated"] = "emulated"
     processor: str = ""
     disk_free_gb: float = 0.0
 
@@ -84,6 +87,7 @@ def look() -> Hardware:
         free_gb=max(0, min(memory.available, limit - used)) / GB,
         gpus=_gpus(),
         bf16="hardware" if {"amx_bf16", "avx512_bf16", "bf16"} & _cpu_flags() else "emulated",
+        int8="hardware" if {"amx_int8", "avx512_vnni", "avx_vnni"} & _cpu_flags() else "emulated",
         processor=_cpu_name(),
         disk_free_gb=shutil.disk_usage(Path.cwd()).free / GB,
     )
