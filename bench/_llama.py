@@ -33,7 +33,6 @@ class Llama:
         settings.n_ctx = slots * context
         settings.n_parallel = slots
         settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
-        settings.verbosity = -1
         self._server = xllamacpp.Server(settings)
         self._slots = slots
 
@@ -52,6 +51,6 @@ class Llama:
                 "cache_prompt": False,
             }
         )
-        if "usage" not in made:
-            raise RuntimeError(f"llama.cpp gave no completion: {made}")
-        return int(made["usage"]["completion_tokens"])
+        if len(made.get("choices", ())) != self._slots:
+            raise RuntimeError(f"llama.cpp gave no {self._slots} completions: {made}")
+        return self._slots * tokens

@@ -28,7 +28,6 @@ Scores = list[list[float]]
 
 def run(asked: Asked) -> Outcome:
     """All options in each round, in every way."""
-    torch.set_num_threads(asked.threads)
     model, chat = load_model(asked.model), Chat.of(asked.model)
     torch.set_num_threads(asked.threads)
     prompts = [chat.prompt(messages) for messages in conversations(PROMPTS)]
