@@ -1,7 +1,8 @@
 """The arithmetic that a model answers in on a processor: exact, or faster and a little different.
 
 Decoding waits for weights to come from memory, so fewer bytes a weight make tokens faster; processors with matrix units
-for small numbers (AMX, AVX512) also read prompts faster. What that costs in likelihood stands in docs/reasoning.md.
+for small numbers (AMX, AVX512) also read prompts faster. `./dev bench paths` measures both what that gains and what it
+costs on written answers.
 """
 
 from __future__ import annotations
