@@ -59,7 +59,7 @@ def run(asked: Asked) -> Outcome:
     outcome.notes = [
         f"{PATHS} paths of one prompt of {len(prompt)} tokens, {NEW_TOKENS} new tokens each, top-p {TOP_P}",
         f"{same} of {PATHS} greedy texts are the same in float32",
-        f"loss in nats and likeliest token on {sum(len(row['trained']) for row in rows)} tokens of {len(rows)} {source}",
+        f"loss (nats) and likeliest token on {sum(len(row['trained']) for row in rows)} tokens of {len(rows)} {source}",
         *(f"{name} over {PEER}: {_over(outcome, name)}" for name in outcome.runs if name != PEER),
     ]
     return outcome

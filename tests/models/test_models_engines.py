@@ -46,7 +46,7 @@ def layer(weight: list[list[float]], bias: list[float] | None = None) -> nn.Line
 
 
 def test_each_row_has_its_own_scale() -> None:
-    """Of (127, 64, -1) the scale is 1; of (0.5, -0.25, 0) it is 0.5 / 127, and -0.25 becomes -63.5, which rounds to -64.
+    """Of (127, 64, -1) the scale is 1; of (0.5, -0.25, 0) it is 0.5 / 127, and -0.25 becomes -63.5, rounded to -64.
 
     A row of zeros stays one.
     """
@@ -57,8 +57,8 @@ def test_each_row_has_its_own_scale() -> None:
 
 
 def test_a_product_in_integers() -> None:
-    """Weights (2, 1) and (0, -3): scales 2/127 and 3/127, integers (127, 64) and (0, -127). States (1, -0.5): scale 1/127,
-    integers (127, -64). First output 2/127 * 1/127 * (127*127 - 64*64) + 1, second 3/127 * 1/127 * 64*127 - 1.
+    """Weights (2, 1) and (0, -3): scales 2/127 and 3/127, integers (127, 64) and (0, -127). States (1, -0.5): scale
+    1/127, integers (127, -64). First output 2/127 * 1/127 * (127*127 - 64*64) + 1, second 3/127 * 1/127 * 64*127 - 1.
     """
     made = Int8Linear(layer([[2.0, 1.0], [0.0, -3.0]], [1.0, -1.0]))(torch.tensor([[[1.0, -0.5]]]))
     assert made.shape == (1, 1, 2)

@@ -51,8 +51,8 @@ class Hardware(Noun):
         gpus: CUDA GPUs that this process sees.
         bf16: `hardware`: the processor multiplies bfloat16 itself; `emulated`: it can be asked to, and takes
             9 times as long forward and 40-90 times backward [measured]; never compute in it there.
-        int8: `hardware`: the processor multiplies and sums 8-bit integers itself (VNNI, AMX); without that sums of their
-            products overflow in the kernels that PyTorch has [measured].
+        int8: `hardware`: the processor multiplies and sums 8-bit integers itself (VNNI, AMX); without that sums
+            of their products overflow in the kernels that PyTorch has [measured].
         processor: name of the processor.
         disk_free_gb: free space on the disk of the current folder.
     """
