@@ -77,6 +77,8 @@ class Settling:
         votes = Stopping.prior([[chain.conclusion for chain in chains] for chains in rows])
         full = max(map(len, rows))
         looks = [look for look in _LOOKS if look < full]
+        if not looks:
+            return cls(full, 0.0, *votes, ())
         seen = [_seen(line, chains, looks, prior=votes, full=full) for chains in rows]
         x_NLF, y_NL = np.array([x for x, _ in seen]), np.array([y for _, y in seen], dtype=np.float64)
         chance_NL = np.zeros(y_NL.shape)
