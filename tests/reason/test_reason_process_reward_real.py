@@ -56,6 +56,6 @@ def test_a_head_trained_on_half_of_the_questions_tells_right_chains_from_wrong_o
             values[one.right].append(least)
     found = auroc(values[True], values[False])
     print(
-        f"{len(taught)} labelled steps; AUROC {found:.3f} of {len(values[True])} right, {len(values[False])} wrong chains"
+        f"{len(taught)} labelled steps; AUROC {found:.3f} of {len(values[True])} right, {len(values[False])} wrong"
     )
     assert found > 0.6
