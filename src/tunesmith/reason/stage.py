@@ -14,6 +14,7 @@ from tunesmith.core.examples import read_examples
 from tunesmith.core.files import resolve_under, write_json
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Example, Expert, Profile, Snapshot
+from tunesmith.models.engines import engine_problem
 from tunesmith.reason.effort import effort
 from tunesmith.reason.held_out import HeldOut
 from tunesmith.reason.library import Library, question_of, solved
@@ -41,6 +42,8 @@ def check(spec: ReasonSpec, root: Path) -> list[Problem]:
         found += CHECKS.problems(use, where=f"reason.check[{n}]")
     if spec.fuse:
         found += FUSIONS.problems(spec.fuse, where="reason.fuse")
+    if problem := engine_problem(spec.engine):
+        found.append(problem)
     if found:
         return found
     try:  # what components find wrong with each other's settings
@@ -60,6 +63,7 @@ def recipe(spec: ReasonSpec, profile: Profile, *, root: Path, seed: int) -> dict
     return {
         "paths": _plain(paths),
         "sampling": {**spec.sampling.model_dump(), "seed": seed},
+        "engine": spec.engine,
         "check": [
             _placed(_plain(CHECKS.settings(use, where=f"reason.check[{n}]")), root) for n, use in enumerate(spec.check)
         ],
@@ -102,7 +106,8 @@ def run(
     )
     context.events.tell("note", NAME, f"the expert answers by '{told['paths']['use']}', {spec.at_most_tokens} tokens")
     with ExitStack() as stack:
-        model = functools.cache(lambda: stack.enter_context(context.open(expert.model_copy(update={"reasoning": {}}))))
+        bare = expert.model_copy(update={"reasoning": {"engine": spec.engine}})
+        model = functools.cache(lambda: stack.enter_context(context.open(bare)))
 
         def job(with_library: Library | None = None) -> Job:
             at_work = line if with_library is None else Line.of(told, library=with_library)

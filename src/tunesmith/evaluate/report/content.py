@@ -96,6 +96,7 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
         "fairness": story.findings.fairness,
         "judge": story.findings.judge,
         "attacks": [],
+        "attacked": [],
         "latency_ms": {"expert": _times(story.sides.expert_alone), "base": _times(story.sides.base_alone)},
         "changes": dict(Counter(example["change"] for example in examples)),
         "examples": chosen(examples, spec.examples),
