@@ -55,7 +55,5 @@ def test_a_head_trained_on_half_of_the_questions_tells_right_chains_from_wrong_o
             least = min((head.probability(x) for _, x in features(row.question, one.text)), default=0.0)
             values[one.right].append(least)
     found = auroc(values[True], values[False])
-    print(
-        f"{len(taught)} labelled steps; AUROC {found:.3f} of {len(values[True])} right, {len(values[False])} wrong"
-    )
+    print(f"{len(taught)} labelled steps; AUROC {found:.3f} of {len(values[True])} right, {len(values[False])} wrong")
     assert found > 0.6
