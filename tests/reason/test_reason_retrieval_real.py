@@ -33,7 +33,7 @@ def rows() -> list[Example]:
     (known,) = encoders()
     if not all(asset_path(asset, cache_folder()).is_file() for asset in known.assets):
         pytest.skip("needs the encoder: python -c 'from tunesmith.models.embed import open_embedder; open_embedder()'")
-    found = []
+    found: list[Example] = []
     for line in map(json.loads, lines_of("train.jsonl")):
         if len(sentences(line["question"])) >= 3 and len(found) < 200:
             turns = (*asked(line["question"]), Message(role="assistant", content=line["answer"]))

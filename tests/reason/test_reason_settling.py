@@ -35,12 +35,12 @@ def test_the_features_by_hand() -> None:
     )
 
 
-def test_the_level_rises_with_the_chains_and_all_chains_are_enough() -> None:
-    """Without weights the chance is 1/2: at 0.2 for each chain drawn, two are too few and three are enough."""
-    rule = Settling(full=5, level=0.2, lead=1.0, rest=1.0, weights=(0.0,) * 10)
+def test_drawing_stops_at_the_level_and_all_chains_are_enough() -> None:
+    """Without weights the chance is 1/2: a level of 0.5 is met by the first chain, one of 0.4 by all five only."""
     line = Line(Adaptive(), fusion=Votes())
-    assert [rule.settled(line, [chain("1")] * n) for n in (1, 2, 3, 5)] == [False, False, True, True]
-    assert Settling(full=5, level=0.0, lead=1.0, rest=1.0, weights=(0.0,) * 10).settled(line, [chain("1")] * 5)
+    for level, expected in ((0.5, [True, True, True]), (0.4, [False, False, True])):
+        rule = Settling(full=5, level=level, lead=1.0, rest=1.0, weights=(0.0,) * 10)
+        assert [rule.settled(line, [chain("1")] * n) for n in (1, 4, 5)] == expected
 
 
 def made_up(count: int, *, seed: int) -> list[tuple[list[Chain], str]]:

@@ -37,7 +37,7 @@ class Settling:
 
     Args:
         full: chains of the full answer.
-        level: largest chance of a change, per chain drawn so far, at which drawing stops.
+        level: largest chance of a change at which drawing stops.
         lead, rest: prior of the votes, see `stopping.Stopping`.
         weights: of `features`, the last one the intercept; the log-odds of a change.
     """
@@ -52,7 +52,7 @@ class Settling:
         """Whether the chains so far suffice; always when all are drawn."""
         if len(chains) >= self.full:
             return True
-        return self.chance(line, chains) <= self.level * len(chains)
+        return self.chance(line, chains) <= self.level
 
     def chance(self, line: Line, chains: Row) -> float:
         """The chance that the answer of all chains is another one than that of these."""
@@ -77,13 +77,15 @@ class Settling:
         votes = Stopping.prior([[chain.conclusion for chain in chains] for chains in rows])
         full = max(map(len, rows))
         looks = [look for look in _LOOKS if look < full]
+        if not looks:
+            return cls(full, 0.0, *votes, ())
         seen = [_seen(line, chains, looks, prior=votes, full=full) for chains in rows]
         x_NLF, y_NL = np.array([x for x, _ in seen]), np.array([y for _, y in seen], dtype=np.float64)
         chance_NL = np.zeros(y_NL.shape)
         for fold in range(_FOLDS):
             here = np.arange(len(rows)) % _FOLDS == fold
             chance_NL[here] = _chances(x_NLF[here], _weights(x_NLF[~here], y_NL[~here]))
-        level = _level(chance_NL / np.array(looks), y_NL, chance=chance, confidence=confidence)
+        level = _level(chance_NL, y_NL, chance=chance, confidence=confidence)
         return cls(full, level, *votes, tuple(map(float, _weights(x_NLF, y_NL))))
 
 
@@ -156,13 +158,13 @@ def _chances(x_NLF: Floats, weights_F: Floats) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x_NLF @ weights_F[:-1] + weights_F[-1], -50, 50))))
 
 
-def _level(score_NL: Floats, change_NL: Floats, *, chance: float, confidence: float) -> float:
+def _level(chance_NL: Floats, change_NL: Floats, *, chance: float, confidence: float) -> float:
     """The highest level up to which every one keeps the promise; 0 where none does."""
-    never_N1 = np.zeros((len(score_NL), 1))
-    score_NL, change_NL = np.hstack([score_NL, never_N1]), np.hstack([change_NL, never_N1])
+    never_N1 = np.zeros((len(chance_NL), 1))
+    chance_NL, change_NL = np.hstack([chance_NL, never_N1]), np.hstack([change_NL, never_N1])
     best = 0.0
-    for level in np.unique(np.quantile(score_NL[:, :-1], np.linspace(0, 1, 60))) if score_NL.size else ():
-        stop_N = (score_NL <= level).argmax(1)
+    for level in np.unique(np.quantile(chance_NL[:, :-1], np.linspace(0, 1, 60))) if chance_NL.size else ():
+        stop_N = (chance_NL <= level).argmax(1)
         if not confirmed(int(change_NL[np.arange(len(stop_N)), stop_N].sum()), len(stop_N), chance, confidence):
             break
         best = float(level)

@@ -108,6 +108,31 @@ def features(question: Conversation, written: str) -> list[tuple[Step, list[floa
     return found
 
 
+def labelled(written: str, *, right: bool, worked: str) -> list[bool | None]:
+    """Whether each step of a chain is right, told from its conclusion and a worked solution; None: not told.
+
+    All steps of a chain with the right conclusion are right. Of another one the first step is wrong that has an
+    equation that fails, or a result that the worked solution does not have; where there is none, the last. Steps before
+    it are right if they have a result; what comes behind it is not told.
+
+    Args:
+        written: the chain.
+        right: whether its conclusion is right.
+        worked: a right solution of the same question, by steps.
+    """
+    each = [equations(step.text) for step in steps(written)]
+    if right:
+        return [True] * len(each)
+    known = {value for equation in equations(worked) for value in equation.right.values}
+    wrong = [
+        n
+        for n, some in enumerate(each)
+        if any(one.standing == "fails" or one.right.values[0] not in known for one in some)
+    ]
+    first = wrong[0] if wrong else len(each) - 1
+    return [False if n == first else True if n < first and some else None for n, some in enumerate(each)]
+
+
 def _hashed(words: Sequence[str]) -> list[float]:
     """How often each of 256 classes of words occurs, signed by hash (Weinberger et al. 2009), of unit length."""
     counts = [0.0] * WORDS
