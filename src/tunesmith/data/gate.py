@@ -75,7 +75,7 @@ def _leak(leakage: Mapping[str, Any], limits: Limits) -> Reason:
 _BOUNDED: dict[str, tuple[Kind, ...]] = {
     "leak": ("verbatim", "folded", "reordered"),
     "near_leak": ("near", "contained"),
-    "reworded_leak": ("reworded",),
+    "reworded_leak": ("reworded", "meaning"),
 }
 """Limit -> the kinds of leak that it bounds."""
 

@@ -153,6 +153,9 @@ def _known_gaps(snapshot: Snapshot, told: Description, spec: DataSpec, sources: 
         gaps.append("no public test set was looked for in the training rows (data.public_tests)")
     if snapshot.leakage.get("threshold") is None:
         gaps.append("near-duplicates were not looked for (data.duplicates.near is null)")
+    silent = sum(snapshot.leakage.get(split, {}).get("without_vector", 0) for split in ("valid", "test"))
+    if silent:
+        gaps.append(f"{silent:,} held-out questions are in a language that the encoder of data.leaks does not know")
     if told.rows and told.ungrouped:
         gaps.append("no groups are given: rows about one person or case may stand in several splits")
     if not any(use.use.startswith("personal") for use in (*spec.clean, *spec.filter)):
