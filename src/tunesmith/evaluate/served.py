@@ -83,6 +83,7 @@ def llama_cpp_witness(
     params = xllamacpp.CommonParams()
     params.model.path = str(file)
     params.n_ctx, params.n_parallel, params.use_jinja = context, 1, True
+    params.verbosity = 1  # errors only
     try:
         server = xllamacpp.Server(params)
         told = [server.handle_chat_completions(_body(probe, at_most_tokens)) for probe in probes]
