@@ -141,8 +141,13 @@ def _printed(browser: str, work: Path, language: Language, seconds: float) -> st
 @contextlib.contextmanager
 def _started(words: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """The browser in a group of processes of its own, all of which are gone when the block ends."""
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(words, start_new_session=True, **quiet)
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         yield process
     finally:
