@@ -93,6 +93,7 @@ def write_pdf(page: Path, to: Path, *, language: Language | None = None, seconds
     problems = [*_no_font(spoken), *([] if found_browser() else [_no_browser()])]
     if problems:
         raise UserError(problems)
+    to = to.absolute()
     make_folder(to.parent)
     with tempfile.TemporaryDirectory(prefix="tunesmith-pdf-", dir=to.parent) as folder:
         work = Path(folder)
