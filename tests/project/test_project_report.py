@@ -22,7 +22,7 @@ done
 
 
 def test_the_report_of_the_last_run_is_printed(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser that only writes down what it was asked to print: the run's own page, in the language that was named."""
+    """A browser that only writes down what it was asked to print: the run's own page, in the language asked for."""
     browser = tmp_path / "browser"
     browser.write_text(PRINTER, encoding="utf-8")
     browser.chmod(browser.stat().st_mode | stat.S_IEXEC)
