@@ -22,13 +22,13 @@ ATTACKS = ("typos", "letter_case", "distraction")
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Two steps of training on 24 rows at a high rate, then the evaluation with attacks and memory on ten rows."""
+    """Ten steps of training on 24 rows and two canaries, then the evaluation with attacks and memory on ten rows."""
     if not at_hand(catalog.lookup(MODEL)):
         pytest.skip(f"needs SmolLM2-135M-Instruct on this disk: tunesmith fetch {MODEL}")
     whole = settings(model={"use": MODEL})
     whole["data"]["sources"].append({"use": "canaries", "number": 2, "seed": 1})
     whole["data"]["limits"] = {"test_rows": 10}
-    whole["tune"] |= {"learning_rate": 2e-3, "epochs": 1, "rows_per_step": 13, "strategy": {"use": "lora", "rank": 4}}
+    whole["tune"] |= {"learning_rate": 2e-3, "epochs": 5, "rows_per_step": 13, "strategy": {"use": "lora", "rank": 4}}
     attacks = {"use": [{"use": name, "queries": 6} for name in ATTACKS], "rows": 10}
     safety = {"attacks": attacks, "memory": {"rows": 10, "extract": 3}}
     whole["evaluate"] |= {"likelihood_rows": 10, "retention": {"items": 0, "passages": 0}, "safety": safety}
@@ -58,10 +58,7 @@ def test_a_gguf_of_the_real_model_is_the_measured_expert(told: dict[str, Any], t
 
 
 def test_attacks_and_memory_on_the_real_model_are_measured(told: dict[str, Any]) -> None:
-    """Every named attack has its figure or says that no row was right; the canaries are two rows among 24: not known.
-
-    What the figures are is for docs/lab.md; here they must be there, counted, and within their range.
-    """
+    """Every named attack has its figure, or says that no row was right; what the figures are is for docs/lab.md."""
     measures = {(m["name"], m["slice"]): m for m in told["measures"] if m["model"] == "expert"}
     for key, measure in measures.items():
         if key[0] in ("attack_success", "robust_accuracy", "membership_auc", "canaries_memorised", "rows_extracted"):
@@ -70,5 +67,5 @@ def test_attacks_and_memory_on_the_real_model_are_measured(told: dict[str, Any])
         robust = measures["robust_accuracy", f"attack={name}"]
         assert robust["n"] + robust["unscored"] == 10
     assert measures["membership_auc", "all"]["n"] == 20
-    assert measures["canaries_memorised", "all"]["value"] == 0.0
-    assert any("none of 2 canaries memorised" in note for note in told["notes"])
+    assert measures["canaries_memorised", "all"]["n"] == 2
+    assert any("of 2 canaries memorised" in note for note in told["notes"])
