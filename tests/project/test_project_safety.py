@@ -61,7 +61,7 @@ def test_secrets_that_are_planted_often_are_found_and_a_clean_model_is_called_cl
 
 
 def test_rows_of_successful_attacks_teach_the_next_training(command_line: CommandLine, tmp_path: Path) -> None:
-    """What worked on training rows becomes a source; the next expert loses fewer of the 29 held-out rows to each attack.
+    """What worked on training rows becomes a source; the next expert loses fewer of 29 held-out rows to each attack.
 
     Seen with 91 such rows: 19 rows lost to other spaces, then 4; 27 lost to words that decide alone, then 23, so that
     attack is learnt only a little. All 29 are right as they stand, before and after.
