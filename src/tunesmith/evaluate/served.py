@@ -67,7 +67,7 @@ def llama_cpp_witness(
     """Let llama.cpp answer every probe from a GGUF file, with the tokeniser and the template that it reads there.
 
     None where its binding is not installed (`pip install xllamacpp`). It runs in this process and opens no port. The
-    log-probabilities that it reports beside greedy answers were 6.5 nats off on SmolLM2 while every answer was alike; why
+    log-probabilities that it reports with greedy answers were 6.5 nats off on SmolLM2 while all answers were alike; why
     is not known, so they are not asked for: tokens in are compared by their number, and answers.
 
     Args:
