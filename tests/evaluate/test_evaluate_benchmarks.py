@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from evaluate_fakes import FakeModel
 from fakes import tiny_model_folder
 from tunesmith.core.errors import MissingLibrary, UserError
 from tunesmith.core.types import Answer
-from tunesmith.evaluate.benchmarks import benchmark_measures, harness_model, run_benchmarks, task_file
+from tunesmith.evaluate.benchmarks import at_hand, benchmark_measures, harness_model, run_benchmarks, task_file
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.spec import BenchmarksSpec
 from tunesmith.evaluate.statistics import Sampling
@@ -120,6 +121,13 @@ def test_the_number_is_that_of_the_harness_with_hugging_face(task: Path) -> None
     assert len(records) == 24 and {r["metric"] for r in records} == {"acc_norm"}
     mean = sum(r["value"] for r in records) / 24
     assert mean == pytest.approx(theirs["results"]["colours"]["acc_norm,none"])
+
+
+def test_the_model_behind_a_way_of_reasoning_is_the_one_that_is_scored() -> None:
+    """An expert that reasons holds the answerer that holds the model; a fake and an endpoint hold none."""
+    local = SimpleNamespace(model=object(), chat=object())
+    assert at_hand(local) is local and at_hand(SimpleNamespace(model=local)) is local
+    assert at_hand(FakeModel("base", {})) is None and at_hand(SimpleNamespace(model=FakeModel("base", {}))) is None
 
 
 LIKELIEST = """

@@ -23,6 +23,7 @@ from tunesmith.core.errors import UserError
 from tunesmith.core.types import Message
 from tunesmith.evaluate.parity import causes, parity, parity_gate, probes
 from tunesmith.evaluate.served import served_witness
+from tunesmith.models import int8
 from tunesmith.models import witness as witnesses
 from tunesmith.models.adapters import load_adapter, merged
 from tunesmith.models.chat import Chat
@@ -156,6 +157,21 @@ def test_a_quantisation_that_is_too_coarse(shipped: Shipped, bits: int, verdict:
     found = parity(shipped.reference, other, scales=shipped.scales, limit=0.05)
     weights = next(reason for reason in found if reason.code == "parity-weights")
     assert weights.verdict == verdict
+    assert verdict == "passed" or weights.evidence["cause"] == "quantisation"
+
+
+@pytest.mark.parametrize("largest, verdict", [(127, "passed"), (3, "failed")])
+def test_the_expert_in_8_bit_integers(
+    shipped: Shipped, largest: int, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and activations in integers up to 127 are within 0.05 nats; in integers up to 3 it is too coarse."""
+    monkeypatch.setattr(int8, "LARGEST", largest)
+    model = merged(shipped.fresh())
+    assert int8.convert(model) > 0
+    other = take_witness(model, shipped.chat, PROBES, form="quantised, int8")
+    gate = parity_gate(shipped.reference, [other], scales=shipped.scales)
+    weights = next(reason for reason in gate.reasons if reason.code == "parity-weights")
+    assert (gate.verdict, weights.verdict) == (verdict, verdict)
     assert verdict == "passed" or weights.evidence["cause"] == "quantisation"
 
 

@@ -12,8 +12,10 @@ from test_evaluate_stage import GOOD, POOR, evaluated, gate, value
 from tunesmith.core.errors import UserError
 from tunesmith.core.types import Example, Target
 from tunesmith.data.read.canaries import canaries
-from tunesmith.evaluate.safety_spec import AttackingSpec, DetectingSpec, MemorySpec, SafetySpec
-from tunesmith.evaluate.spec import EvaluateSpec, check, measures
+from tunesmith.evaluate.safety_spec import AttackingSpec, DetectingSpec, MemorySpec, SafetySpec, safety_slices
+from tunesmith.evaluate.spec import UNSLICED, EvaluateSpec, check, measures
+from tunesmith.profile.check import measurable
+from tunesmith.profile.spec import ProfileSpec
 
 ROWS = colours(60)
 TRAINING = [example(n, LABELS[n % 3], split="train") for n in range(100, 160)]
@@ -95,6 +97,43 @@ def test_what_will_be_measured_is_known_beforehand() -> None:
     names = measures(EvaluateSpec(safety=safety), "classification", LABELS)
     assert {"attack_success", "robust_accuracy", "membership_auc", "canaries_memorised"} <= set(names)
     assert "rows_extracted" not in names and "ood_auroc" not in names
+
+
+def test_targets_on_one_attack_are_for_those_that_are_named() -> None:
+    """`attack=typos` is measured, `attack=typoss` and a slice by an attribute are not; the nearest is told."""
+    spec = SafetySpec(
+        attacks=AttackingSpec(use=[{"use": "typos"}]),
+        detect=DetectingSpec(use=[{"use": "neighbours"}]),
+        memory=MemorySpec(rows=10),
+    )
+    evaluation = EvaluateSpec(safety=spec)
+    asked = {
+        "attack_success": "attack=typos",
+        "robust_accuracy": "attack=typoss",
+        "ood_auroc": "detector=neighbours",
+        "membership_auc": "sex=female",
+    }
+    targets = [{"measure": name, "at_most": 0.5, "slice": where} for name, where in asked.items()]
+    profile = ProfileSpec.model_validate({"problem": "p", "labels": LABELS, "targets": targets})
+    known = measures(evaluation, "classification", LABELS)
+    own = safety_slices(spec)
+    problems = measurable(profile, known, attributes=["sex"], unsliced=UNSLICED, slices=own)
+    assert [(p.code, p.path) for p in problems] == [
+        ("unknown-slice", "profile.targets[1].slice"), ("unknown-slice", "profile.targets[3].slice")
+    ]  # fmt: skip
+    assert "attack=typos" in problems[0].hint
+
+
+def test_a_target_on_one_attack_is_judged_and_makes_no_slice_of_rows(tmp_path: Path) -> None:
+    """The figure is that of the attack alone; no metric is taken over rows called `attack=distraction`."""
+    safety = SafetySpec(attacks=AttackingSpec(use=[{"use": "distraction"}], rows=20))
+    profile = profile_of(Target(measure="robust_accuracy", at_least=0.5, slice="attack=distraction"))
+    report = evaluated(tmp_path, profile=profile, rows=rows_and(), spec=spec_of(safety))
+    reasons = {reason.code: reason for reason in gate(report, "G4").reasons}
+    assert reasons["target-robust-accuracy"].verdict == "failed"
+    assert {m.name for m in report.measures if m.slice == "attack=distraction"} == {
+        "attack_success", "robust_accuracy"
+    }  # fmt: skip
 
 
 def test_attacks_of_a_file_that_leads_out_of_the_project_are_refused(tmp_path: Path) -> None:

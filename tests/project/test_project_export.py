@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from project_fakes import settings, write_settings
 from tunesmith.app.workshop import Workshop
 from tunesmith.core.errors import GateStopped
 from tunesmith.core.events import Events
@@ -20,10 +21,19 @@ def test_an_export_carries_its_verdict_and_its_card(finished: Path, tmp_path: Pa
     folder = Workshop(Events()).export(finished, tmp_path / "out", form="gguf-f16")
     told = json.loads((folder / exporting.PARITY).read_text(encoding="utf-8"))
     assert (told["gate"], told["verdict"]) == ("G5", "passed")
-    assert {reason["evidence"]["form"] for reason in told["reasons"]} == {"merged", "quantised"}
+    assert {reason["evidence"]["form"] for reason in told["reasons"]} >= {"merged", "quantised"}
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nbase_model: ") and "**G5: passed**" in card and "## Limits" in card
     assert (folder / "Modelfile").read_text(encoding="utf-8").startswith("FROM ./model.gguf\n")
+
+
+def test_the_engine_that_the_project_answers_in_is_judged_too(finished: Path, tmp_path: Path) -> None:
+    """The project answers in 8-bit integers: what is exported is compared with the measured expert in them as well."""
+    write_settings(finished, settings(reason={"engine": "int8"}))
+    folder = Workshop(Events()).export(finished, tmp_path / "out")
+    told = json.loads((folder / exporting.PARITY).read_text(encoding="utf-8"))
+    weights = {r["evidence"]["form"]: r["verdict"] for r in told["reasons"] if r["code"] == "parity-weights"}
+    assert weights == {"merged": "passed", "quantised, int8": "passed"}
 
 
 def test_an_export_that_is_another_model_leaves_nothing(

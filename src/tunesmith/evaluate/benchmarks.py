@@ -175,10 +175,11 @@ def harness_model(answerer: LikelihoodAnswerer, *, chat: bool = False) -> Any:
 
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             pairs = [request.args for request in requests]
-            if chat or not hasattr(answerer, "model"):
-                _refuse_the_likeliest(requests, answerer.name)
-                return _said_in_chat(answerer, pairs) if chat else _continued(answerer, pairs)
-            return _continued_here(answerer, pairs)
+            here = None if chat else at_hand(answerer)
+            if here is not None:
+                return _continued_here(here, pairs)
+            _refuse_the_likeliest(requests, answerer.name)
+            return _said_in_chat(answerer, pairs) if chat else _continued(answerer, pairs)
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
             found = answerer.text_likelihood([request.args[0] for request in requests])
@@ -191,6 +192,16 @@ def harness_model(answerer: LikelihoodAnswerer, *, chat: bool = False) -> Any:
             return json.dumps(chat_history, ensure_ascii=False)
 
     return ThroughAnswerer()
+
+
+def at_hand(answerer: Any) -> Any | None:
+    """The model of this machine behind an answerer, an expert's way of reasoning taken off; None where there is none.
+
+    A benchmark scores texts without reasoning, so base and expert are asked alike.
+    """
+    if hasattr(answerer, "model") and hasattr(answerer, "chat"):
+        return answerer
+    return at_hand(answerer.model) if hasattr(answerer, "model") else None
 
 
 def _refuse_the_likeliest(requests: Sequence[Any], name: str) -> None:

@@ -91,6 +91,7 @@ def _judge(project: Project, checkpoint: Checkpoint, made: tuple[Path, Path], ro
     from tunesmith.evaluate.served import llama_cpp_witness
     from tunesmith.models.adapters import ADAPTER, open_trained
     from tunesmith.models.chat import Chat
+    from tunesmith.models.engines import engine_problem, load_in_engine
     from tunesmith.models.gguf_file import opened_gguf
     from tunesmith.models.load import load_model
     from tunesmith.models.witness import scales_of, take_witness
@@ -107,6 +108,9 @@ def _judge(project: Project, checkpoint: Checkpoint, made: tuple[Path, Path], ro
         others.append(take_witness(opened_gguf(made[1] / GGUF), own, asked, form="quantised"))
         through = llama_cpp_witness(made[1] / GGUF, asked)
         others += [through] if through else []
+    engine = project.spec.reason.engine
+    if engine != "exact" and engine_problem(engine) is None:
+        others.append(take_witness(load_in_engine(made[0], engine), own, asked, form=f"quantised, {engine}"))
     gate = parity_gate(reference, others, scales=scales_of(measured, chat, asked))
     lowered = project.spec.gates.get("G5")
     return gate.model_copy(update={"lowered": lowered.warn}) if lowered else gate

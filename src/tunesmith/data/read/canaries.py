@@ -1,4 +1,4 @@
-"""Canaries: made-up secrets that are planted in the training rows, to see afterwards whether the expert gives them away.
+"""Canaries: made-up secrets planted in the training rows, to see afterwards whether the expert gives them away.
 
 A canary is a question with a sentence that holds nine random digits, in a row of its own (Carlini et al. 2019, "The
 secret sharer"). The evaluation finds it by its attribute and compares it with other digits by likelihood.

@@ -93,6 +93,7 @@ def write_pdf(page: Path, to: Path, *, language: Language | None = None, seconds
     problems = [*_no_font(spoken), *([] if found_browser() else [_no_browser()])]
     if problems:
         raise UserError(problems)
+    to = to.absolute()
     make_folder(to.parent)
     with tempfile.TemporaryDirectory(prefix="tunesmith-pdf-", dir=to.parent) as folder:
         work = Path(folder)
@@ -141,8 +142,13 @@ def _printed(browser: str, work: Path, language: Language, seconds: float) -> st
 @contextlib.contextmanager
 def _started(words: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """The browser in a group of processes of its own, all of which are gone when the block ends."""
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(words, start_new_session=True, **quiet)
+    process = subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         yield process
     finally:
