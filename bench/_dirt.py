@@ -52,13 +52,8 @@ def divide(table: Path, *, text: str, answer: str, group: str, seed: int) -> dic
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     draw = random.Random(seed)
-    groups = sorted({row[group] for row in rows})
-    draw.shuffle(groups)
-    first, second = int(len(groups) * HELD_OUT), int(len(groups) * (HELD_OUT + VALID))
-    place = {name: "test" if n < first else "valid" if n < second else "train" for n, name in enumerate(groups)}
     files = {}
-    for split in ("train", "valid", "test"):
-        chosen = [row for row in rows if place[row[group]] == split]
+    for split, chosen in dealt(rows, group, draw).items():
         if split == "train":
             chosen = _dirtied(chosen, text=text, answer=answer, draw=draw)
         files[split] = table.with_name(f"{split}.csv")
@@ -67,6 +62,15 @@ def divide(table: Path, *, text: str, answer: str, group: str, seed: int) -> dic
             out.writeheader()
             out.writerows(chosen)
     return files
+
+
+def dealt(rows: list[Row], group: str, draw: random.Random) -> dict[str, list[Row]]:
+    """Split -> its rows; rows with the same value of `group` stay together."""
+    groups = sorted({row[group] for row in rows})
+    draw.shuffle(groups)
+    first, second = int(len(groups) * HELD_OUT), int(len(groups) * (HELD_OUT + VALID))
+    place = {name: "test" if n < first else "valid" if n < second else "train" for n, name in enumerate(groups)}
+    return {split: [row for row in rows if place[row[group]] == split] for split in ("train", "valid", "test")}
 
 
 def _dirtied(rows: list[Row], *, text: str, answer: str, draw: random.Random) -> list[Row]:

@@ -17,7 +17,7 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
-from bench import _dirt, _process, _projects
+from bench import _dirt, _manual, _process, _projects
 from bench._frame import Asked, Column, Outcome
 
 SEEDS = 2
@@ -31,7 +31,7 @@ GENERAL_CHARACTERS = 240
 TRAIN_ROWS, TEST_ROWS = 1200, 300
 """Of the medical task; credit has 800 and 100 unless fewer are asked for."""
 
-EPOCHS = {"medical": 1, "medical-dirty": 1, "credit": 3}
+EPOCHS = {"medical": 1, "medical-dirty": 1, "medical-manual": 1, "credit": 3}
 """Credit says "good" to everybody after one: there is no gap to close then."""
 
 LEVEL = 0.95
@@ -120,6 +120,8 @@ def _make(task: str, seed: int, folder: Path, *, rows: int | None) -> None:
             file.writelines(json.dumps(row) + "\n" for row in _general_rows())
         if task == "medical-dirty":
             _dirty(project, folder, seed)
+        if task == "medical-manual":
+            _with_manual(project, folder, seed, rows)
 
     _projects.make(folder, "finance-credit" if task == "credit" else "medical-coding", change)
 
@@ -133,6 +135,17 @@ def _dirty(project: Any, folder: Path, seed: int) -> None:
     parts = [{**whole, "path": f"data/{file.name}", "split": split} for split, file in files.items()]
     project["data"]["sources"] = [*parts, general]
     project["data"]["clean"] = [{"use": name} for name in ("unicode", "html", "boilerplate_lines")]
+
+
+def _with_manual(project: Any, folder: Path, seed: int, rows: int | None) -> None:
+    """The same questions split beforehand, and entries of a manual as plain text, which a phase may read or not."""
+    whole, general = project["data"]["sources"]
+    train, test = rows or TRAIN_ROWS, min(rows or TEST_ROWS, TEST_ROWS)
+    files = _manual.write(folder / "data" / "diagnoses.csv", train=train, test=test, seed=seed)
+    parts = [{**whole, "path": f"data/{files[split].name}", "split": split} for split in ("train", "valid", "test")]
+    manual = {"use": "text", "path": f"data/{files['manual'].name}", "licence": whole["licence"]}
+    project["data"]["sources"] = [*parts, manual, general]
+    project["data"]["at_most_rows"] = {}
 
 
 def _general_rows() -> list[Line]:

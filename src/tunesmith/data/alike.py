@@ -1,6 +1,6 @@
-"""Held-out questions that stand inside another row, or in it in other words.
+"""Held-out questions that stand inside another row, or are asked there in other words.
 
-Both compare the sets that the index has on disk through one sparse product, a chunk of rows at a time, so memory does
+All compare what the index has on disk, sets or vectors, through one product, a chunk of rows at a time, so memory does
 not grow with the rows. What is found depends on the rows and their order alone.
 """
 
@@ -119,11 +119,51 @@ def reworded(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
                 row, column, score = first + met.row[good], met.col[good], np.minimum(met.data[good], 1.0)
                 both = known[row].multiply(asked[column])
                 same = 2 * both @ every >= _SAME_WORDS * (own_sizes[row] + sizes[column])
-                told, asked_for = own_numbers[row], asked_numbers[column]
-                same &= (2 * both @ is_number >= _SAME_NUMBERS * (told + asked_for)) | (told * asked_for == 0)
+                same &= _numbers_agree(both @ is_number, own_numbers[row], asked_numbers[column])
                 yield _best(texts[column[same]], numbers[row[same]], score[same])
 
     return Alike.of(found())
+
+
+def same_meaning(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
+    """Held-out questions whose vector has at least `cosine` (the score, to four digits) with one of the other rows'.
+
+    Where both have numbers, half of these must be common, as in `reworded`. Rows without a vector are not looked for.
+
+    Args:
+        index: of all rows, with vectors.
+        held: held-out rows; of equal questions one is looked for.
+        others: rows that must not ask the same.
+        cosine: in (0, 1].
+    """
+    if index.vectors is None:
+        raise ValueError("this index was made without vectors")
+    vectors, words = index.vectors, index.grams["words"]
+    texts, rows = _firsts(index, held), _firsts(index, others)
+    vocabulary, asked = _sets(words, texts)
+    is_number = _numbers(vocabulary) > 0
+    vocabulary, asked = vocabulary[is_number], asked[:, is_number]
+    asked_numbers, turned = np.diff(asked.indptr), vectors.of(texts).T
+    step = max(1, _CHUNK_PRODUCTS // max(1, len(texts)))
+
+    def found() -> Iterator[tuple[Rows, Rows, Floats]]:
+        for start in range(0, len(rows), step):
+            numbers = rows[start : start + step]
+            cosines = np.round(vectors.of(numbers) @ turned, 4).astype(np.float64)
+            row, column = np.nonzero(cosines >= cosine)
+            flat, sizes = words.of(numbers)
+            known, own_numbers = _known(flat, sizes, vocabulary), _row_sums(_numbers(flat), sizes)
+            common = np.asarray(known[row].multiply(asked[column]).sum(axis=1)).ravel()
+            same = _numbers_agree(common, own_numbers[row], asked_numbers[column])
+            score = np.minimum(cosines[row, column], 1.0)
+            yield _best(texts[column[same]], numbers[row[same]], score[same])
+
+    return Alike.of(found())
+
+
+def _numbers_agree(common: NDArray[Any], one: NDArray[Any], other: NDArray[Any]) -> Mask:
+    """Whether half of the numbers of two texts (Dice) are common, or one of them has none."""
+    return np.asarray((2 * common >= _SAME_NUMBERS * (one + other)) | (one * other == 0))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ def judge(
     return GateVerdict.of(GATE, [*reasons, *further])
 
 
+def planted_reasons(planted: Mapping[str, int]) -> list[Reason]:
+    """What is told of planted rows, where there are any: secret -> training rows that hold it."""
+    rows = sum(planted.values())
+    message = f"{len(planted):,} planted secrets stand in {rows:,} training rows, copies kept"
+    return [_reason("planted-rows", message, True, secrets=len(planted), rows=rows)] if rows else []
+
+
 def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:
     return Reason(code=code, message=message, verdict="passed" if good else "failed", evidence=evidence)
 
@@ -68,7 +75,7 @@ def _leak(leakage: Mapping[str, Any], limits: Limits) -> Reason:
 _BOUNDED: dict[str, tuple[Kind, ...]] = {
     "leak": ("verbatim", "folded", "reordered"),
     "near_leak": ("near", "contained"),
-    "reworded_leak": ("reworded",),
+    "reworded_leak": ("reworded", "meaning"),
 }
 """Limit -> the kinds of leak that it bounds."""
 

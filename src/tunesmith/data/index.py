@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.protocols import Executor, Here
-from tunesmith.core.types import DataKind, Example, Split
+from tunesmith.core.types import CANARY, DataKind, Example, Split
 from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
 from tunesmith.data.options import in_any_order
 from tunesmith.data.similarity import normalised
 from tunesmith.data.texts import GENERAL, answer, hash_of, said, shared_systems, system_count, target_of
 from tunesmith.data.tokens import Block, runs_of, words_of
+from tunesmith.data.vectors import Encoding, Halves, Vectors
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 CODES: dict[Split | None, int] = {"train": 0, "valid": 1, "test": 2, GENERAL: 3, None: -1}
@@ -42,6 +43,7 @@ ROW = np.dtype(
         ("source", np.int64),  # hash of its source
         ("verbatim", np.int64),  # hash of the question letter by letter, 0: there is none
         ("any_order", np.int64),  # hash of the question without the order of its options, 0: it has none
+        ("planted", np.bool_),  # a canary: kept as often as it stands there
     ]
 )
 GRAMS = ("own", "asked", "words", "runs", "own_runs")
@@ -58,6 +60,7 @@ class Index:
         kept: which rows are still there.
         grams: see `GRAMS`; 5-grams only where near copies are looked for.
         executor, folder: where near pairs are looked for, and where what that lays on disk lies, see `near.near`.
+        vectors: what questions mean; None: nobody asked.
     """
 
     rows: NDArray[Any]
@@ -65,11 +68,17 @@ class Index:
     grams: Mapping[str, Grams]
     executor: Executor = field(default_factory=Here)
     folder: Path | None = None
+    vectors: Vectors | None = None
 
     @property
     def general(self) -> Mask:
         """Which rows are general ones."""
         return np.asarray(self.rows["split"] == CODES[GENERAL])
+
+    @property
+    def planted(self) -> Mask:
+        """Which rows are still there and are canaries."""
+        return np.asarray(self.kept & self.rows["planted"])
 
     def of_split(self, split: Split) -> Mask:
         """Which rows are still there and of this split."""
@@ -112,6 +121,7 @@ class Piece:
 
     rows: NDArray[Any]
     grams: Mapping[str, Block]
+    vectors: Halves | None = None
 
     def write(self, folder: Path) -> None:
         """Write it as NumPy files."""
@@ -119,16 +129,19 @@ class Piece:
         for name, (flat, sizes) in self.grams.items():
             np.save(folder / f"{name}.npy", flat, allow_pickle=False)
             np.save(folder / f"{name}.sizes.npy", sizes, allow_pickle=False)
+        if self.vectors is not None:
+            np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
 
     @classmethod
     def read(cls, folder: Path) -> Piece:
-        """What `write` wrote; grams stay on the disk."""
+        """What `write` wrote; grams and vectors stay on the disk."""
         grams = {
             name: (_mapped(folder / f"{name}.npy"), np.load(folder / f"{name}.sizes.npy", allow_pickle=False))
             for name in GRAMS
             if (folder / f"{name}.npy").exists()
         }
-        return cls(np.load(folder / "rows.npy", allow_pickle=False), grams)
+        vectors = _mapped(folder / "vectors.npy") if (folder / "vectors.npy").exists() else None
+        return cls(np.load(folder / "rows.npy", allow_pickle=False), grams, vectors)
 
 
 def _mapped(path: Path) -> Any:
@@ -170,6 +183,7 @@ def piece_of(
             hash_of(" " + example.source),
             hash_of(texts.verbatim),
             hash_of(in_any_order(texts.verbatim)),
+            CANARY in example.attributes,
         )
     questions = ["" if example.text is not None else text for example, text in zip(examples, asked, strict=True)]
     grams = {"words": words_of(questions), "runs": runs_of(questions), "own_runs": runs_of(own)}
@@ -185,13 +199,18 @@ def joined(pieces: Iterable[Piece]) -> Index:
     rows = np.concatenate([*(piece.rows for piece in found), np.empty(0, ROW)])
     every = np.ones(len(rows), dtype=bool)
     names = [name for name in GRAMS if all(name in piece.grams for piece in found)]
-    return Index(rows, every, {name: Grams([piece.grams[name] for piece in found]) for name in names})
+    vectors = [piece.vectors for piece in found if piece.vectors is not None]
+    grams = {name: Grams([piece.grams[name] for piece in found]) for name in names}
+    return Index(rows, every, grams, vectors=Vectors(vectors) if len(vectors) == len(found) and vectors else None)
 
 
-def index_of(examples: Sequence[Example], *, seed: int = 0, near: bool = True) -> Index:
+def index_of(
+    examples: Sequence[Example], *, seed: int = 0, near: bool = True, encoding: Encoding | None = None
+) -> Index:
     """The index of rows in memory."""
     shared = shared_systems(system_count(examples))
-    return joined([piece_of(examples, shared, seed=seed, near=near)])
+    piece = piece_of(examples, shared, seed=seed, near=near)
+    return joined([piece if encoding is None else replace(piece, vectors=encoding.read(examples, shared))])
 
 
 def drawn(seed: int, name: str) -> int:

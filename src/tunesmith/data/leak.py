@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tunesmith.core.types import Split
-from tunesmith.data.alike import Alike, contained, reworded
+from tunesmith.data.alike import Alike, contained, reworded, same_meaning
 from tunesmith.data.index import CODES, Index
 from tunesmith.data.leaks_spec import Kind, Leaks
 from tunesmith.data.near import Mask, Pairs
@@ -106,6 +106,8 @@ def matches(index: Index, *, held: Mask, others: Mask, near: Pairs | None = None
         found["contained"] = contained(index, held=held, others=others, share=spec.contained)
     if spec.reworded is not None:
         found["reworded"] = reworded(index, held=held, others=others, cosine=spec.reworded)
+    if spec.meaning is not None:
+        found["meaning"] = same_meaning(index, held=held, others=others, cosine=spec.meaning)
     return Matches(index, held, others, found)
 
 
@@ -127,8 +129,8 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None, spec: Lea
 
     A row leaks when its question (the user's turns; not the answer, not a shared system prompt) is found in a training
     row. It counts once, as the first kind that fits: `verbatim` letter by letter; `folded` after `normalised`;
-    `reordered`, its options in another order or under other letters; `near`; `contained`; `reworded`. General rows are
-    trained on, so they are training rows here.
+    `reordered`, its options in another order or under other letters; `near`; `contained`; `reworded`; `meaning`.
+    General rows are trained on, so they are training rows here.
 
     Args:
         index: rows with their split.
@@ -137,10 +139,10 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None, spec: Lea
         spec: what else is looked for.
 
     Returns:
-        `{"threshold", "contained", "reworded", "valid": {...}, "test": {...}}`; each split holds `rows`, `kinds` (kind
+        `{"threshold", ..., "valid": {...}, "test": {...}}`, settings first; each split holds `rows`, `kinds` (kind
         -> rows, None: not looked for), `exact` (verbatim and folded) and `near` with `exact_share` and `near_share`,
         and `pairs`: the first ten as `{"row", "train", "match", "score"}`, rows by their numbers; `placed` writes their
-        places.
+        places. Where meaning is looked for, `without_vector`: questions in a language that the encoder does not know.
     """
     trained = np.isin(index.rows["split"], [CODES[split] for split in TRAINED])
     held = np.isin(index.rows["split"], [CODES[split] for split in HELD_OUT])
@@ -150,6 +152,9 @@ def leakage(index: Index, near: Pairs | None, threshold: float | None, spec: Lea
     for split in HELD_OUT:
         here = {i: match for i, match in of_held.items() if index.rows["split"][i] == CODES[split]}
         result[split] = counted(here, int(index.of_split(split).sum()), set(found.of_kind))
+        if spec.meaning is not None and index.vectors is not None:
+            asking = np.flatnonzero(index.of_split(split) & (index.rows["asked"] != 0) & ~index.rows["text"])
+            result[split]["without_vector"] = int((~index.vectors.there(asking)).sum())
     return result
 
 

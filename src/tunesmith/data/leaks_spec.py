@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tunesmith.core.spec import Section
 
-Kind = Literal["verbatim", "folded", "reordered", "near", "contained", "reworded"]
+Kind = Literal["verbatim", "folded", "reordered", "near", "contained", "reworded", "meaning"]
 """As what a held-out question is found in another row, the strictest kind first."""
 
 
@@ -28,4 +28,16 @@ class Leaks(Section):
         le=1.0,
         description="cosine of two questions' words, rare words weighing more, from which on one is the other in other "
         "words; null: do not look (with 3 of 10 words replaced half are above 0.7; unrelated ones are below 0.4)",
+    )
+    meaning: float | None = Field(
+        None,
+        gt=0.0,
+        le=1.0,
+        description="cosine of two questions' sentence vectors from which on both ask the same; null: do not look "
+        "(an encoder reads every question, 20 ms each on one thread; 0.9 is a start)",
+    )
+    encoder: str = Field(
+        "all-minilm-l6-v2",
+        description="sentence encoder for `meaning`: a catalog name, or a folder in the layout of Hugging Face; "
+        "questions in a language that it was not trained on are not looked for",
     )

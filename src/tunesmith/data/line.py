@@ -26,6 +26,7 @@ from tunesmith.data.snapshot import Description
 from tunesmith.data.spec import Duplicates
 from tunesmith.data.split import STEP as SPLIT_STEP
 from tunesmith.data.split import cap_rows
+from tunesmith.data.vectors import Encoding
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Indexing:
         seed: of the numbers drawn.
         threshold: Jaccard share from which on texts are near, see `near.near`; None: not looked for.
         labels: closed set of answers, empty if open.
+        encoding: the encoder that reads questions; None: their meaning is not looked at.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class Indexing:
     seed: int
     threshold: float | None
     labels: tuple[str, ...] = ()
+    encoding: Encoding | None = None
 
     def index(self, rows: Rows, executor: Executor) -> Index:
         """The index of all rows; what was indexed before is read from disk."""
@@ -57,8 +60,10 @@ def _index(job: Indexing, stretch: Stretch) -> str:
     folder = job.folder / f"index-{stretch.first:012d}"
 
     def work(out: Path) -> dict[str, Any]:
-        near = job.threshold is not None
-        piece_of(stretch.examples(), job.shared, seed=job.seed, near=near, labels=job.labels).write(out)
+        examples = stretch.examples()
+        piece = piece_of(examples, job.shared, seed=job.seed, near=job.threshold is not None, labels=job.labels)
+        vectors = None if job.encoding is None else job.encoding.read(examples, job.shared)
+        replace(piece, vectors=vectors).write(out)
         return {}
 
     once(folder, work)

@@ -23,6 +23,7 @@ from tunesmith.data.operations import SOURCES
 from tunesmith.data.read._files import locate
 from tunesmith.data.read._rows import rows
 from tunesmith.data.rows import Rows
+from tunesmith.data.vectors import Encoding, Vectors
 
 _PEEKED_ROWS = 100
 _MAX_LINE_BYTES = 10_000_000
@@ -75,9 +76,13 @@ def public_leakage(
     """
     told: dict[str, Any] = {}
     shared = training.shared_systems() if given else frozenset[int]()
+    encoding = Encoding.of(spec, root)
     for i, test in enumerate(given):
         examples = list(_examples(test, root, f"data.public_tests[{i}]"))
-        every, held = _beside(index, piece_of(examples, shared, seed=0, near=near is not None))
+        piece = piece_of(examples, shared, seed=0, near=near is not None)
+        if encoding is not None:
+            piece = dataclasses.replace(piece, vectors=encoding.read(examples, shared))
+        every, held = _beside(index, piece)
         trained = np.isin(every.rows["split"], [CODES[split] for split in TRAINED]) & ~held
         pairs = None if near is None else every.near("asked", near, among=held | trained)
         found = matches(every, held=held, others=trained, near=pairs, spec=spec)
@@ -94,7 +99,9 @@ def _beside(index: Index, piece: Any) -> tuple[Index, Any]:
     rows = np.concatenate([index.rows, piece.rows])
     new = np.arange(len(rows)) >= len(index.rows)
     grams = {name: Grams([*own.blocks, piece.grams[name]]) for name, own in index.grams.items() if name in piece.grams}
-    return Index(rows, np.concatenate([index.kept, np.ones(len(piece.rows), dtype=bool)]), grams), new
+    vectors = None if index.vectors is None else Vectors([*index.vectors.blocks, piece.vectors])
+    kept = np.concatenate([index.kept, np.ones(len(piece.rows), dtype=bool)])
+    return Index(rows, kept, grams, vectors=vectors), new
 
 
 def _examples(test: str | Use, root: Path, where: str) -> Iterator[Example]:

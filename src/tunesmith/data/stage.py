@@ -16,17 +16,17 @@ from tunesmith.core.protocols import Context
 from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Reason, Snapshot, Split, Tally
-from tunesmith.data import mixing, public_tests
-from tunesmith.data.gate import judge
+from tunesmith.data import mixing, public_tests, vectors
+from tunesmith.data.gate import judge, planted_reasons
 from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
+from tunesmith.data.knowledge.tables import synonyms_outside
 from tunesmith.data.label.card import card_of, file_reason
 from tunesmith.data.leak import leakage, placed, shown_rows
 from tunesmith.data.leaks_spec import Leaks
 from tunesmith.data.line import Indexing, Line, checked
 from tunesmith.data.making import Training, make_all, makers
 from tunesmith.data.operations import AUGMENTERS, EXTRACTORS, SYNTHESIZERS, corpus_filters
-from tunesmith.data.read._files import locate
 from tunesmith.data.read._tree import plain_name
 from tunesmith.data.shards import Job
 from tunesmith.data.snapshot import datasheet, write_datasheet
@@ -35,7 +35,7 @@ from tunesmith.data.split import assign_splits
 from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "6"
+VERSION = "7"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
@@ -57,6 +57,7 @@ def check(spec: DataSpec, root: Path) -> list[Problem]:
     problems += mixing.problems(spec.mix)
     problems += spec.tasks.check("data.tasks")
     problems += public_tests.problems(spec.public_tests, root)
+    problems += vectors.problems(spec.leaks, root)
     return problems
 
 
@@ -71,14 +72,15 @@ def outside(spec: DataSpec, root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for i, use in enumerate(spec.sources):
         found |= _digests(use, root, f"data.sources[{i}]")
-    if spec.facts.synonyms:
-        found[spec.facts.synonyms] = digest_file(locate(root, spec.facts.synonyms))
+    found |= synonyms_outside(spec.facts.synonyms, root)
     for file in (file for use in spec.sources for file in _files(SOURCES.build(use), root)):
         if card_of(file).is_file():
             found[os.path.relpath(card_of(file), root)] = digest_file(card_of(file))
-    for maker in makers(spec).values():
-        found |= maker.outside(root) if hasattr(maker, "outside") else {}
-    return found | public_tests.digests(spec.public_tests, root) | _secrets(spec)
+    extractors = [EXTRACTORS.build(use, where=f"data.extract[{i}]") for i, use in enumerate(spec.extract)]
+    for component in (*extractors, *makers(spec).values()):
+        found |= component.outside(root) if hasattr(component, "outside") else {}
+    found |= public_tests.digests(spec.public_tests, root) | vectors.digests(spec.leaks, root)
+    return found | _secrets(spec)
 
 
 def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
@@ -101,7 +103,8 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     intake = take_in(job, context.executor, events=context.events, stage=NAME)
     tell("note", NAME, "looking for copies, splitting, checking for leaks")
     threshold = spec.duplicates.near
-    indexing = Indexing(folder, intake.rows.shared_systems(), context.seed, threshold, profile.labels)
+    encoding = vectors.Encoding.of(spec.leaks, context.root)
+    indexing = Indexing(folder, intake.rows.shared_systems(), context.seed, threshold, profile.labels, encoding)
     line = Line(intake.rows, indexing.index(intake.rows, context.executor), intake.tallies)
     for number, (step, corpus) in enumerate(corpus_filters(spec).items()):
         line.filter(step, number, corpus)
@@ -123,13 +126,14 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     tasks, further = _tasks(line, spec, context)
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
-    further += _agreements(spec, context.root)
+    further += [*_agreements(spec, context.root), *planted_reasons(told.planted)]
     trained = _trained(index, profile.labels)
     verdict = judge(spec, snapshot, trained=trained, labels=profile.labels, further=further)
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
     more = {"contradictions": _contradictions(index), "mix": mixed, "yields": line.yields, **facts, **tasks}
+    more |= {"planted": {"secrets": len(told.planted), "rows": told.planted.total()}} if told.planted else {}
     write_datasheet(context.out, sheet | more)
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
@@ -204,7 +208,8 @@ def _digests(use: Use, root: Path, where: str) -> dict[str, str]:
 
 def _judged(spec: DataSpec) -> Leaks:
     """What new rows are held to: rewordings of held-out rows too, where the limits judge by them."""
-    return spec.leaks if spec.limits.reworded_leak < 1 else spec.leaks.model_copy(update={"reworded": None})
+    judged = spec.limits.reworded_leak < 1
+    return spec.leaks if judged else spec.leaks.model_copy(update={"reworded": None, "meaning": None})
 
 
 def _files(source: Any, root: Path) -> list[Path]:
@@ -224,7 +229,7 @@ def _tasks(line: Line, spec: DataSpec, context: Context) -> tuple[dict[str, Any]
         return {}, []
     from tunesmith.data.tasks.tagging import tag_rows
 
-    rows = int(line.index.of_split("train").sum())
+    rows = int((line.index.of_split("train") & ~line.index.planted).sum())
     found, reason = tag_rows(Training(line), spec.tasks, of=rows, out=context.out, events=context.events)
     return {"tasks": found.model_dump()}, [reason]
 

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
+
+from tunesmith.data.clean._width import folded
 
 _PLAIN = re.compile(r"[\t\n\x20-\x7e]*")
 _UNSEEN = re.compile(
@@ -28,19 +30,27 @@ class Unicode:
 
     Removed are control characters but tab and line feed, soft hyphens, zero-width spaces, byte order marks inside
     the text, bidirectional overrides and tag characters, which hide text from people but not from models. Joiners
-    (U+200C, U+200D) stay: Persian, Indic scripts and emoji need them. Fullwidth forms and curly quotes stay: Chinese
-    punctuation is not an error. HTML entities stay: see the cleaner `html`. Line ends become line feeds.
+    (U+200C, U+200D) stay: Persian, Indic scripts and emoji need them. Full-width punctuation of Chinese, Japanese and
+    Korean texts and curly quotes stay: they are no errors. HTML entities stay: see the cleaner `html`. Line ends become
+    line feeds.
 
     Source: ftfy 6.3 (Speer 2019, doi:10.5281/zenodo.2591652); Unicode TR15 (NFC), TR36 section 2.11 (invisible text).
+
+    Args:
+        width: `fold`: full-width letters and digits (Ａ, １) and signs beside them become plain ones, no-break and
+            other typographic spaces become spaces, for models know such words by other tokens; `keep`: they stay.
     """
+
+    width: Literal["fold", "keep"] = "fold"
 
     def clean(self, text: str) -> str:
         """The repaired text. Repeated until nothing changes (one repair can uncover another), at most ten times."""
-        if _PLAIN.fullmatch(text) or _is_sound(text):
+        if _PLAIN.fullmatch(text):
             return text
         for _ in range(_PASSES):
             before = text
-            text = _once(text)
+            text = text if _is_sound(text) else _once(text)
+            text = text if self.width == "keep" else folded(text)  # after repairs, which read no-break spaces
             if text == before:
                 break
         return text

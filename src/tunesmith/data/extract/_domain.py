@@ -28,12 +28,14 @@ class Role(_Part):
         en, zh: labels that such names stand after in records (`Diagnosis: influenza`).
         with_label: the label is part of the name (`duration: 24 months`).
         unmarked: in a list with commas the labels need no colon (`savings unknown, history critical, housing rented`).
+        whole: what stands after a label is one name, whatever commas and `and` it has (`Category: warts and corns`).
     """
 
     en: tuple[str, ...] = ()
     zh: tuple[str, ...] = ()
     with_label: bool = False
     unmarked: bool = False
+    whole: bool = False
 
     def labels(self, language: Language) -> tuple[str, ...]:
         """The labels in one language."""

@@ -29,6 +29,7 @@ class Records:
     Fields:
         roles: label -> role.
         with_label: roles whose names keep the label.
+        whole: roles of which one name stands after a label.
         marked: label and value with a colon or `=` between; None where the domain has no labels.
         unmarked: label and value with a space between, in a list with commas; None where the domain has none.
         links: the steps of the chain.
@@ -38,6 +39,7 @@ class Records:
 
     roles: Mapping[str, str]
     with_label: frozenset[str]
+    whole: frozenset[str]
     marked: re.Pattern[str] | None
     unmarked: re.Pattern[str] | None
     links: Sequence[Link]
@@ -56,6 +58,7 @@ class Records:
         return cls(
             roles,
             frozenset(role for role, said in domain.roles.items() if said.with_label),
+            frozenset(role for role, said in domain.roles.items() if said.whole),
             re.compile(marked, re.IGNORECASE) if roles else None,
             re.compile(unmarked, re.IGNORECASE) if bare else None,
             domain.links(language),
@@ -104,6 +107,8 @@ class Records:
     def _names(self, role: str, label: str, value: str) -> list[str]:
         if role in self.with_label:
             return [f"{label.lower()}: {value}"] if value else []
+        if role in self.whole:
+            return [value] if value else []
         parts = (part.strip() for part in _SEPARATORS[self.language].split(value))
         return [part for part in parts if part][:_MOST_NAMES]
 

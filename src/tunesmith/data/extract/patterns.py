@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tunesmith.core.errors import Problem, UserError, did_you_mean
+from tunesmith.core.ids import digest_file
 from tunesmith.core.types import Evidence, Triple
 from tunesmith.data.extract._domain import FOLDER, Domain, own_domains, read_domain
 from tunesmith.data.extract._grammar import Link, Pattern, prepared
@@ -39,6 +40,10 @@ class Patterns:
         """See `tunesmith.core.protocols.Extractor`; subjects and objects carry their role as kind."""
         domain, shown = self._domain(root)
         return _Reader(domain.compiled(self.language, shown), Records.of(domain, self.language), self.language)
+
+    def outside(self, root: Path) -> dict[str, str]:
+        """The digest of a domain file of the project: another one makes another graph."""
+        return {self.path: digest_file(locate(root, self.path))} if self.path else {}
 
     def _domain(self, root: Path) -> tuple[Domain, str]:
         if bool(self.domain) == bool(self.path):

@@ -13,11 +13,10 @@ from tunesmith.core.spec import Use
 from tunesmith.core.types import Example, Triple
 from tunesmith.data.knowledge.draw import write_picture
 from tunesmith.data.knowledge.graph import KnowledgeGraph
-from tunesmith.data.knowledge.linking import Synonyms, read_synonyms
 from tunesmith.data.knowledge.spec import Links
 from tunesmith.data.knowledge.store import write_graphml, write_parquet
+from tunesmith.data.knowledge.tables import open_synonyms
 from tunesmith.data.operations import EXTRACTORS
-from tunesmith.data.read._files import locate
 
 _STAGE = "data"
 _SHOWN_CONFLICTS = 20
@@ -40,7 +39,7 @@ def extracted(examples: Iterable[Example], uses: Sequence[Use], links: Links, *,
         UserError: an extractor cannot be built or opened, or the table of synonyms cannot be read.
     """
     readers = opened(uses, context.root)
-    synonyms = read_synonyms(locate(context.root, links.synonyms)) if links.synonyms else Synonyms()
+    synonyms = open_synonyms(links.synonyms, context.root, events=context.events)
     found: list[Triple] = []
     rows = without = 0
     for example in context.events.track(examples, _STAGE, "reading what rows state"):

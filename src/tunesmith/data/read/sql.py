@@ -40,7 +40,7 @@ class Sql(Divided):
          answer: rating}
 
     Args:
-        url: address of the database as SQLAlchemy writes it (`sqlite:///loans.db`, `postgresql+psycopg://...`), or
+        url: address of the database as SQLAlchemy writes it (`sqlite:///loans.db`, `postgresql://...`), or
             `$NAME`: the environment variable that holds it. A password does not belong into a project file. A relative
             SQLite file lies inside the project folder.
         query: one SELECT.
@@ -148,13 +148,16 @@ class Sql(Divided):
             if url.get_backend_name() == "sqlite":
                 file = locate(root, url.database or "")
                 url = url.set(database=f"file:{file.absolute().as_posix()}", query={"mode": "ro", "uri": "true"})
+            if url.drivername == "postgresql":
+                url = url.set(drivername="postgresql+psycopg")  # the driver that the extra brings
             engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
         except (ArgumentError, NoSuchModuleError, ValueError):
-            hint = "sqlite:///FILE, postgresql+psycopg://USER@HOST/NAME, or $NAME of an environment variable"
+            hint = "sqlite:///FILE, postgresql://USER@HOST/NAME, or $NAME of an environment variable"
             raise UserError(Problem("wrong-value", "this is no address of a database", hint, "url")) from None
         except ModuleNotFoundError as error:
             what = f"this database needs the library '{error.name}', which is not installed"
-            raise MissingLibrary(Problem("needs-library", what, f"pip install {error.name}", "url")) from None
+            package = "'tunesmith[postgresql]'" if error.name == "psycopg" else error.name
+            raise MissingLibrary(Problem("needs-library", what, f"pip install {package}", "url")) from None
         try:
             with engine.connect() as connection:
                 readonly = {"postgresql_readonly": True} if url.get_backend_name() == "postgresql" else {}

@@ -45,22 +45,24 @@ class Facts:
         return [replace(p, path="extract") for use in self.extract for p in _EXTRACTORS.problems(use)]
 
     def outside(self, root: Path) -> dict[str, str]:
-        """The digest of the table of synonyms."""
-        from tunesmith.core.ids import digest_file
-        from tunesmith.data.read._files import locate
+        """The digests of the table of synonyms and of the extractors' own files."""
+        from tunesmith.data.knowledge.tables import synonyms_outside
 
-        return {self.synonyms: digest_file(locate(root, self.synonyms))} if self.synonyms else {}
+        found = synonyms_outside(self.synonyms, root)
+        for use in self.extract:
+            extractor = _EXTRACTORS.build(use)
+            found |= extractor.outside(root) if hasattr(extractor, "outside") else {}
+        return found
 
     def make(self, rows: Iterable[Example], context: Context) -> Iterator[Example | Drop]:
         """See `tunesmith.core.protocols.Maker`."""
         from tunesmith.data.knowledge.extraction import opened, triples_of
         from tunesmith.data.knowledge.graph import KnowledgeGraph
-        from tunesmith.data.knowledge.linking import Synonyms, read_synonyms
         from tunesmith.data.knowledge.phrasing import phrasings
-        from tunesmith.data.read._files import locate
+        from tunesmith.data.knowledge.tables import open_synonyms
 
         readers = opened(self.extract, context.root)
-        synonyms = read_synonyms(locate(context.root, self.synonyms)) if self.synonyms else Synonyms()
+        synonyms = open_synonyms(self.synonyms, context.root, events=context.events)
         count, found, parents = Yield(_STEP), list[Triple](), dict[str, Example]()
         for row in rows:
             if stated := triples_of(row, readers):

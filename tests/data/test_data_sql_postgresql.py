@@ -1,0 +1,96 @@
+"""Rows of a real PostgreSQL server.
+
+TUNESMITH_TEST_POSTGRES=postgresql://postgres@127.0.0.1:5432/test python -m pytest -m slow tests/data/test_data_sql_postgresql.py
+
+Each test works in a schema of its own, which is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tunesmith.core.errors import UserError
+from tunesmith.core.types import Drop, Example
+from tunesmith.data.read.sql import Sql
+
+VARIABLE = "TUNESMITH_TEST_POSTGRES"
+ROWS = 25_000
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    """A database with loans in a schema of this test; its address stands in LOANS_URL."""
+    given = os.environ.get(VARIABLE)
+    if not given:
+        pytest.skip(f"needs a PostgreSQL server: {VARIABLE}=postgresql://USER@HOST/NAME")
+    pytest.importorskip("psycopg", reason="needs the driver: pip install 'tunesmith[postgresql]'", exc_type=ImportError)
+    schema = f"test_{uuid.uuid4().hex}"
+    address = sa.make_url(given).set(drivername="postgresql+psycopg")
+    within = address.update_query_dict({"options": f"-csearch_path={schema}"})
+    engine = sa.create_engine(within, poolclass=sa.pool.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        connection.exec_driver_sql(
+            "CREATE TABLE loans AS SELECT i AS id, 20 + i % 60 AS age, i * 1.25 AS amount, DATE '2026-01-01' AS opened, "
+            f"CASE WHEN i % 5 = 0 THEN 'bad' ELSE 'good' END AS rating, '人' || i AS who FROM generate_series(1, {ROWS}) i"
+        )
+    monkeypatch.setenv("LOANS_URL", within.set(drivername="postgresql").render_as_string(hide_password=False))
+    yield engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
+
+
+def sql(query: str = "SELECT * FROM loans ORDER BY id", template: str = "Age {age}, {amount} since {opened}") -> Sql:
+    return Sql("$LOANS_URL", query, template=template, answer="rating", group="who")
+
+
+def test_every_row_is_read_in_order_with_its_types(base: sa.Engine, tmp_path: Path) -> None:
+    """Row 5: age 25, 6.25, the fifth is bad; numbers and dates as PostgreSQL writes them."""
+    assert sql().check(tmp_path) == []
+    items = list(sql().read(tmp_path, ("good", "bad")))
+    assert len(items) == ROWS and not any(isinstance(item, Drop) for item in items)
+    fifth = items[4]
+    assert isinstance(fifth, Example)
+    assert (fifth.messages[0].content, fifth.reference) == ("Age 25, 6.25 since 2026-01-01", "bad")
+    assert (fifth.group, fifth.place) == ("人5", "$LOANS_URL:5")
+
+
+def test_nothing_can_be_written(base: sa.Engine, tmp_path: Path) -> None:
+    """A SELECT whose function writes, and a WITH that deletes: PostgreSQL refuses both within a read-only transaction."""
+    with base.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION wipe() RETURNS TABLE (age int, amount int, opened int, rating text, who text) AS "
+            "$$ DELETE FROM loans RETURNING 1, 1, 1, 'good', 'x' $$ LANGUAGE sql"
+        )
+    for query in ("SELECT * FROM wipe()", "WITH gone AS (DELETE FROM loans RETURNING *) SELECT * FROM gone"):
+        with pytest.raises(UserError, match="read-only transaction"):
+            list(sql(query).read(tmp_path, ()))
+    with base.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM loans").scalar_one() == ROWS
+
+
+def test_what_the_server_says_is_told_without_the_password(base: sa.Engine, tmp_path: Path) -> None:
+    (problem,) = sql("SELECT * FROM lones").check(tmp_path)
+    assert (problem.code, problem.path) == ("broken-query", "$LOANS_URL") and "lones" in problem.message
+    (problem,) = sql(template="Age {aeg}").check(tmp_path)
+    assert problem.code == "missing-column" and "age" in problem.hint
+    nobody = Sql("postgresql://ann:secret@127.0.0.1:1/loans", "SELECT 1", template="a", answer="b")
+    (problem,) = nobody.check(tmp_path)
+    assert problem.code == "broken-query" and "secret" not in f"{problem}"
+
+
+def test_a_changed_row_changes_the_digest(base: sa.Engine, tmp_path: Path) -> None:
+    before = sql().digests(tmp_path)
+    with base.begin() as connection:
+        connection.exec_driver_sql("UPDATE loans SET age = 42 WHERE id = 17")
+    assert before.keys() == sql().digests(tmp_path).keys()
+    assert before != sql().digests(tmp_path)
