@@ -22,7 +22,7 @@ from tunesmith.core.errors import MissingLibrary, Problem, UserError
 from tunesmith.core.files import resolve_under
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Measure, Message
-from tunesmith.evaluate.asking import inside
+from tunesmith.evaluate.asking import at_hand
 from tunesmith.evaluate.combine import mean_of_independent
 from tunesmith.evaluate.metric import mean_kernel
 from tunesmith.evaluate.spec import BenchmarksSpec
@@ -176,7 +176,7 @@ def harness_model(answerer: LikelihoodAnswerer, *, chat: bool = False) -> Any:
 
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             pairs = [request.args for request in requests]
-            here = inside(answerer)
+            here = at_hand(answerer)
             if chat or here is None:
                 _refuse_the_likeliest(requests, answerer.name)
                 return _said_in_chat(answerer, pairs) if chat else _continued(answerer, pairs)

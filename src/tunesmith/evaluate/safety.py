@@ -15,7 +15,7 @@ from tunesmith.core.files import write_json
 from tunesmith.core.protocols import Context, LikelihoodAnswerer, Scorer
 from tunesmith.core.types import CANARY, Answer, Example, Measure, Message, Profile, Reason, Snapshot
 from tunesmith.evaluate.abstention import fit_abstention
-from tunesmith.evaluate.asking import Asked, by_likelihood, inside, is_question, token_limit
+from tunesmith.evaluate.asking import Asked, at_hand, by_likelihood, is_question, token_limit
 from tunesmith.evaluate.attacked import Attacked, attack_measures
 from tunesmith.evaluate.attacking import Target, attack
 from tunesmith.evaluate.attacks._edit import Known
@@ -146,7 +146,7 @@ def _detect(
     from tunesmith.evaluate.detecting import auroc, fit
     from tunesmith.models.features import common_start, features_of
 
-    shown = inside(answerer)
+    shown = at_hand(answerer)
     if shown is None:
         return [], [f"{answerer.name} shows no hidden states: no detector was fitted"]
     answerer = shown

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tunesmith.core.errors import UserError
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Example, Measure
-from tunesmith.evaluate.asking import inside
+from tunesmith.evaluate.asking import at_hand
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def membership_scores(
     """
     ours = _per_token(expert, rows)
     found = {"loss": ours} | ({"ratio": ours - _per_token(base, rows)} if base is not None else {})
-    if (shown := inside(expert)) is not None:
+    if (shown := at_hand(expert)) is not None:
         from tunesmith.models.features import answer_logs
 
         context = int(getattr(shown, "context", 1 << 30))
