@@ -210,7 +210,9 @@ def _abstain(examples: Sequence[Example], asked: Asked, how: Inputs) -> Measure:
             method="none: no confidences",
         )  # fmt: skip
     answered = np.array([float(value >= found.threshold) for value in sure])
-    return _share("answered_share", answered, rows, how.spec.level)
+    measure = _share("answered_share", answered, rows, how.spec.level)
+    chosen = f"at most {risk:g} wrong among those answered, {1 - spec.delta:g} sure"
+    return measure.model_copy(update={"method": f"{measure.method}; {chosen}"})
 
 
 def _share(name: str, hits_N: Any, rows: Sequence[Example], level: float) -> Measure:
