@@ -91,7 +91,7 @@ def test_what_is_wrong_before_is_not_attacked_and_what_is_not_answered_is_unscor
     found = attacked(Refuses(lambda text: "file 1." in text or "file 2." in text), "long_input")
     assert [trial.state for trial in found.trials] == ["wrong-before"] * 2 + ["unanswered"] * 4
     success, robust = attack_measures(found)[:2]
-    assert (success.value, success.n, success.unscored) == (None, 0, 6)
+    assert (success.value, success.n, success.unscored) == (None, 0, 4)
     assert (robust.value, robust.n, robust.unscored) == (0.0, 2, 4)
 
 

@@ -166,6 +166,7 @@ def test_thresholds_by_group_close_a_gap_on_rows_that_they_have_not_seen() -> No
     pytest.importorskip("fairlearn", reason="needs fairlearn: pip install tunesmith[fairness]")
     found = thresholds(decided(1200, shift=0.2), constraint="equalized_odds")
     assert not found["unjudged"] and 500 < found["rows"] < 700
+    assert 100 < found["fewest"] < found["rows"] / 4  # of two groups by two right answers, alike in size
     assert found["before"]["gap"] > 0.3
     assert found["after"]["gap"] < found["before"]["gap"] / 3
     assert found["after"]["accuracy"] > found["before"]["accuracy"] - 0.05

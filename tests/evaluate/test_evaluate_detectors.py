@@ -105,6 +105,17 @@ def test_the_risk_is_held_in_1000_resplits() -> None:
     assert np.mean(given) > 0.03  # it is not held by saying nothing
 
 
+def test_one_early_error_does_not_end_the_search() -> None:
+    """2 of 100 are wrong, the first of them among the surest five: all can be answered at a risk of 25 % (bound 6 %).
+
+    A search from the fewest rows on that can prove 25 % (11) would end at the 12th: 1 error in 12 has a bound of 34 %.
+    """
+    right = [True] * 100
+    right[3] = right[50] = False
+    assert upper_bound(1, 12, 0.05) > 0.33
+    assert fit_abstention([1 - n / 200 for n in range(100)], right, risk=0.25).answered == 1.0
+
+
 def test_the_bound_by_hand() -> None:
     """No error in 59 rows: (1 - 0.05)^59 = 0.0485 < 0.05, so the risk is below 5 %; in 58 it is not shown."""
     assert upper_bound(0, 59, 0.05) < 0.05 < upper_bound(0, 58, 0.05)

@@ -15,7 +15,7 @@ from tunesmith.core.types import Target
 from tunesmith.evaluate.memory.canaries import power_words
 from tunesmith.evaluate.report.chinese import note_text, reason_text
 from tunesmith.evaluate.report.content import chosen
-from tunesmith.evaluate.report.page import all_texts, plain, render, script_json, successes
+from tunesmith.evaluate.report.page import all_texts, bare, last_part, number, plain, render, script_json, successes
 from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 
@@ -125,6 +125,18 @@ def test_notes_are_chinese_with_the_same_figures() -> None:
     )
     assert note_text(power_words([])).startswith("没有植入金丝雀样本")
     assert note_text("something else") == "something else"
+
+
+def test_a_base_in_a_folder_is_named_by_its_last_part() -> None:
+    """A report travels; where somebody keeps his models is nobody's business."""
+    assert last_part("/home/me/models/smollm2/") == "smollm2"
+    assert last_part("HuggingFaceTB/SmolLM2-135M-Instruct") == "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def test_gates_stand_in_their_order_and_units_only_once(found: dict[str, Any]) -> None:
+    names = [gate["gate"] for gate in found["gates"]]
+    assert names == sorted(names)
+    assert (number(812.4, "ms"), bare(812.4, "ms"), bare(-0.25, sign=True)) == ("812 ms", "812", "-0.250")
 
 
 def test_the_page_shows_a_few_questions_of_each_attack_that_worked() -> None:

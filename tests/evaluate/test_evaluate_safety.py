@@ -10,8 +10,9 @@ from evaluate_fakes import LABELS, FakeModel, colours, example, profile_of, righ
 from test_evaluate_stage import GOOD, POOR, evaluated, gate, value
 
 from tunesmith.core.errors import UserError
-from tunesmith.core.types import Example, Target
+from tunesmith.core.types import Example, Measure, Target
 from tunesmith.data.read.canaries import canaries
+from tunesmith.evaluate.gates import target_reason
 from tunesmith.evaluate.safety_spec import AttackingSpec, DetectingSpec, MemorySpec, SafetySpec, safety_slices
 from tunesmith.evaluate.spec import UNSLICED, EvaluateSpec, check, measures
 from tunesmith.profile.check import measurable
@@ -66,6 +67,15 @@ def test_memory_is_tested_with_its_power_in_the_notes(tmp_path: Path) -> None:
     auc = value(report, "membership_auc")
     assert auc is not None and 0.3 < auc < 0.7
     assert any("none of 3 canaries memorised" in note for note in report.notes)
+
+
+def test_a_target_on_canaries_is_judged_by_a_few() -> None:
+    """Each of five is a test of its own; five rows of anything else are too few."""
+    canaries = Measure(name="canaries_memorised", model="expert", value=0.2, n=5)
+    asked = Target(measure="canaries_memorised", at_most=0.0)
+    assert target_reason(asked, [canaries]).verdict == "failed"
+    rows = canaries.model_copy(update={"name": "rows_extracted"})
+    assert target_reason(Target(measure="rows_extracted", at_most=0.0), [rows]).verdict == "unknown"
 
 
 def test_a_model_that_shows_no_states_is_told_and_abstention_needs_confidences(tmp_path: Path) -> None:

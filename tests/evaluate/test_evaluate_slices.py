@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tunesmith.core.types import Answer, Example, Message, Score
+from tunesmith.evaluate.findings import stronger_base
 from tunesmith.evaluate.gates import slices_reason
+from tunesmith.evaluate.measuring import Sides
 from tunesmith.evaluate.metrics.accuracy import Accuracy
 from tunesmith.evaluate.rows import Row
 from tunesmith.evaluate.slices import Found, candidates, change_p, find_worse
@@ -38,6 +40,15 @@ def rows(values: np.ndarray, *, group: int = 1, attributes: int = 3) -> list[Row
 
 def search(ours: np.ndarray, theirs: np.ndarray, *, group: int = 1) -> Found:
     return find_worse(rows(ours, group=group), rows(theirs, group=group), Accuracy(), scorer="label", sampling=SAMPLING)
+
+
+def test_the_search_is_against_the_base_that_is_right_more_often() -> None:
+    """By its own words the base is never right, by likelihood on 6 of the 10 rows that were asked so: those count."""
+    own, fair = rows(np.zeros(20)), rows(np.array([1.0] * 6 + [0.0] * 4))
+    assert stronger_base(Sides([], own, fair), "label") == ("base_fair", fair)
+    good = rows(np.ones(20))
+    assert stronger_base(Sides([], good, fair), "label") == ("base", good)
+    assert stronger_base(Sides([], own), "label") == ("base", own)
 
 
 @pytest.mark.parametrize("group", [1, 3])

@@ -18,10 +18,20 @@ def comparison(console: Console, result: dict[str, Any]) -> None:
     rows = result["rows"]
     console.print(f"{escape(first['name'])} -> {escape(second['name'])}: {rows['both']} {say('rows answered by both')}")
     table = Table(title=say("the same rows, second minus first"))
-    for heading in ("scorer", "first", "second", "difference", "95 % interval", "p", "better", "worse", "rows"):
+    for heading in (
+        "scorer",
+        "first",
+        "second",
+        "difference",
+        "95 % interval",
+        "p adjusted",
+        "better",
+        "worse",
+        "rows",
+    ):
         table.add_column(say(heading), justify="left" if heading == "scorer" else "right")
     for line in result["scores"]:
-        interval = "-" if line["low"] is None else f"{line['low']:+.3f} - {line['high']:+.3f}"
+        interval = "-" if line["low"] is None else f"{line['low']:+.3f} … {line['high']:+.3f}"
         figures = [number(line["first"]), number(line["second"]), f"{line['value']:+.3f}", interval]
         counts = [str(line[key]) for key in ("better", "worse", "n")]
         table.add_row(escape(line["scorer"]), *figures, f"{line['p_adjusted']:.4f}", *counts)

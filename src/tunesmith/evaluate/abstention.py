@@ -1,7 +1,7 @@
 """Answering only where the risk of being wrong is held: which confidence is enough, proven on calibration rows.
 
 The risk is that of the answers that are given (selective risk). A threshold on the confidence is accepted when an exact
-binomial bound says that its risk is at most the chosen one; thresholds are tried from the strictest on, and the first
+binomial bound says that its risk is at most the chosen one; thresholds are tried from a strict one on, and the first
 that is not accepted ends the search, so all tests together err with a chance of at most delta (fixed-sequence testing:
 Angelopoulos et al. 2021, "Learn then test"; Geifman and El-Yaniv 2017 for the bound).
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -52,14 +53,15 @@ def fit_abstention(
     sure = np.asarray(confidence, dtype=np.float64)[order]
     wrong = np.cumsum(~np.asarray(right, dtype=bool)[order])
     best = Abstention(math.inf, risk, delta, 0.0, None, len(sure))
+    first = _fewest(len(sure), risk, delta)
     for share in np.linspace(1 / steps, 1.0, steps):
         number = max(1, round(share * len(sure))) if len(sure) else 0
         if not number:
             break
         while number < len(sure) and sure[number] == sure[number - 1]:
             number += 1  # equal confidences are answered together
-        if number < _fewest(risk, delta):
-            continue  # so few rows prove nothing even without an error: not a test, so it spends nothing
+        if number < first:
+            continue  # which places are tried follows from numbers alone, not from answers: it spends nothing
         bound = upper_bound(int(wrong[number - 1]), number, delta)
         if bound > risk:
             break
@@ -74,6 +76,14 @@ def upper_bound(errors: int, rows: int, delta: float) -> float:
     return 1.0 if errors >= rows else float(betaincinv(errors + 1, rows - errors, 1 - delta))
 
 
-def _fewest(risk: float, delta: float) -> int:
-    """Rows without an error that prove the risk: (1 - risk)^rows <= delta."""
-    return math.ceil(math.log(delta) / math.log(1 - risk))
+@cache
+def _fewest(rows: int, risk: float, delta: float) -> int:
+    """Rows at which the search begins: where half the chosen risk is enough to prove it.
+
+    A search that began with the fewest rows that can prove anything would end at the first error among them. Where
+    there are not so many rows, it begins where none of them may be wrong: (1 - risk)^rows <= delta.
+    """
+    faultless = math.ceil(math.log(delta) / math.log(1 - risk))
+    enough = (n for n in range(faultless, rows + 1) if upper_bound(math.floor(n * risk / 2), n, delta) <= risk)
+    half = (n for n in enough if n * risk / 2 >= 1)
+    return next(half, faultless)

@@ -153,6 +153,17 @@ def told(chunks: Sequence[list[T]], events: Events, stage: str, message: str, to
         events.tell("progress", stage, message, done=done, total=total, unit="rows")
 
 
+def at_hand(answerer: Any) -> Any:
+    """The answerer with `model` and `chat` in this process: itself, or the one that it answers through; None for none.
+
+    An expert answers through a way of reasoning, which shows neither hidden states nor a tokeniser.
+    """
+    for one in (answerer, getattr(answerer, "model", None)):
+        if hasattr(one, "model") and hasattr(one, "chat"):
+            return one
+    return None
+
+
 # -- answers by likelihood -----------------------------------------------------------------------------
 
 

@@ -117,9 +117,10 @@ def attack_measures(attacked: Attacked, *, level: float = 0.95) -> list[Measure]
         where = "all" if name is None else f"attack={name}"
         tried = [trial for trial in trials if trial.state in ("held", "lost")]
         judged = [trial for trial in trials if trial.state not in ("unscored-before", "unanswered")]
-        found.append(_share("attack_success", where, tried, [t.state == "lost" for t in tried], level, len(trials)))
+        lost = len(trials) - len(judged)
+        found.append(_share("attack_success", where, tried, [t.state == "lost" for t in tried], level, lost))
         firm = [trial.state in ("held", "nothing-to-change") for trial in judged]
-        found.append(_share("robust_accuracy", where, judged, firm, level, len(trials)))
+        found.append(_share("robust_accuracy", where, judged, firm, level, lost))
     return found
 
 
@@ -134,10 +135,10 @@ def _worst(trials: Sequence[Trial]) -> list[Trial]:
     return list(worst.values())
 
 
-def _share(name: str, where: str, trials: Sequence[Trial], hits: Sequence[bool], level: float, total: int) -> Measure:
+def _share(name: str, where: str, trials: Sequence[Trial], hits: Sequence[bool], level: float, lost: int) -> Measure:
     if not trials:
         return Measure(
-            name=name, model="expert", value=None, n=0, unscored=total, slice=where, level=level, method="none: no rows"
+            name=name, model="expert", value=None, n=0, unscored=lost, slice=where, level=level, method="none: no rows"
         )
     values = np.array(hits, dtype=np.float64)
     interval = share_interval(values, [trial.cluster for trial in trials], level=level)
@@ -149,7 +150,7 @@ def _share(name: str, where: str, trials: Sequence[Trial], hits: Sequence[bool],
         high=interval.high,
         level=level,
         n=len(trials),
-        unscored=total - len(trials),
+        unscored=lost,
         slice=where,
         method=interval.method,
     )

@@ -22,6 +22,7 @@ from tunesmith.core.errors import MissingLibrary, Problem, UserError
 from tunesmith.core.files import resolve_under
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Measure, Message
+from tunesmith.evaluate.asking import at_hand
 from tunesmith.evaluate.combine import mean_of_independent
 from tunesmith.evaluate.metric import mean_kernel
 from tunesmith.evaluate.spec import BenchmarksSpec

@@ -17,7 +17,7 @@ from tunesmith.evaluate.fairness.measures import fairness_measures
 from tunesmith.evaluate.fairness.threshold import Decided, thresholds
 from tunesmith.evaluate.measuring import Sides, build_metrics, main_measure
 from tunesmith.evaluate.metric import RowMetric
-from tunesmith.evaluate.rows import Row
+from tunesmith.evaluate.rows import Row, paired
 from tunesmith.evaluate.scoring import scorer_of_measure
 from tunesmith.evaluate.slices import Found, find_worse
 from tunesmith.evaluate.spec import EvaluateSpec
@@ -31,6 +31,7 @@ class Findings:
     Args:
         measures: of fairness and BBQ.
         slices: what the search for worse slices came to.
+        against: which answers of the base that search compares with, `base` or `base_fair`.
         declared: slices that the project file names, by a protected attribute or `evaluate.slices`.
         fairness: rates by group, flips, remedies; JSON values.
         judge: what the judge said, counted; JSON values.
@@ -39,6 +40,7 @@ class Findings:
 
     measures: tuple[Measure, ...] = ()
     slices: Found = field(default_factory=lambda: Found(0, ()))
+    against: str = "base"
     declared: tuple[str, ...] = ()
     fairness: dict[str, Any] = field(default_factory=dict)
     judge: dict[str, Any] = field(default_factory=dict)
@@ -61,20 +63,38 @@ def all_findings(
     sampling = Sampling(level=spec.level, resamples=spec.resamples, seed=seed)
     main = main_measure(spec, profile)
     metric: RowMetric = next(m for m in build_metrics(spec, profile) if m.name == main)
-    slices = find_worse(sides.expert, sides.base, metric, scorer=scorer_of_measure(metric, profile), sampling=sampling)
+    scorer = scorer_of_measure(metric, profile)
+    against, theirs = stronger_base(sides, scorer)
+    slices = find_worse(sides.expert, theirs, metric, scorer=scorer, sampling=sampling)
     groups = fairness_measures(sides.expert, profile, spec.fairness, level=spec.level, confident=sides.expert_labels)
-    base = fairness_measures(sides.base, profile, spec.fairness, level=spec.level, confident=sides.base_fair)
-    before = [m.model_copy(update={"model": "base"}) for m in base.measures if m.slice == "all"]
+    before: list[Measure] = []
+    for model, rows in (("base", sides.base), ("base_fair", sides.base_fair)):
+        base = fairness_measures(rows, profile, spec.fairness, level=spec.level, confident=sides.base_fair)
+        before += [m.model_copy(update={"model": model}) for m in base.measures if m.slice == "all" and rows]
     more, flips = asked_measures(fair, sides.expert, profile, sampling)
     remedies, notes = _remedies(sides.expert_labels, asked, profile, spec, seed)
     table = {"groups": list(groups.table), "flips": flips, "remedies": remedies}
     return Findings(
         measures=(*groups.measures, *before, *more),
         slices=slices,
+        against=against,
         declared=tuple(_declared(sides.expert, profile, spec)),
         fairness=table if groups.table or flips or more else {},
         notes=(*groups.notes, *fair.notes, *notes),
     )
+
+
+def stronger_base(sides: Sides, scorer: str) -> tuple[str, Sequence[Row]]:
+    """The base's answers that are better on the rows that it was asked in both ways: by likelihood, or its own words.
+
+    Beside a base that puts every right answer into a sentence, nothing could be found to have got worse.
+    """
+    own, fair = paired(sides.base, sides.base_fair)
+
+    def right(rows: Sequence[Row]) -> float:
+        return sum((row.scores[scorer].value or 0.0) for row in rows if scorer in row.scores)
+
+    return ("base_fair", sides.base_fair) if right(fair) > right(own) else ("base", sides.base)
 
 
 def _declared(rows: Sequence[Row], profile: Profile, spec: EvaluateSpec) -> list[str]:

@@ -30,6 +30,9 @@ from tunesmith.evaluate.wording import figure, limit_words, percent, points, wit
 FEWEST_ROWS = 20
 """Scored rows below which a target is not judged: the interval of a share is then wider than 0.4."""
 
+FEW_BY_DESIGN = ("canaries_memorised", "canary_exposure")
+"""Judged from the first row on: each canary is a test of its own against more than a hundred alternatives."""
+
 MOST_UNSCORED = 0.02
 """Share of answers without a score above which the quality gate does not pass."""
 
@@ -112,7 +115,7 @@ def target_reason(target: Target, measures: Sequence[Measure]) -> Reason:
         text = f"{name} could not be scored on any of {measure.unscored} rows, {limit_words(target)}"
         return _reason(target, text, "unknown", evidence)
     text = f"{name} {with_interval(measure)}, {limit_words(target)}"
-    if measure.n < FEWEST_ROWS:
+    if measure.n < FEWEST_ROWS and target.measure not in FEW_BY_DESIGN:
         few = f"{text}: {measure.n} rows are too few to judge, at least {FEWEST_ROWS} are needed"
         return _reason(target, few, "unknown", {**evidence, "fewest": FEWEST_ROWS})
     if not target.surely:

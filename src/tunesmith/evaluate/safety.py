@@ -15,7 +15,7 @@ from tunesmith.core.files import write_json
 from tunesmith.core.protocols import Context, LikelihoodAnswerer, Scorer
 from tunesmith.core.types import CANARY, Answer, Example, Measure, Message, Profile, Reason, Snapshot
 from tunesmith.evaluate.abstention import fit_abstention
-from tunesmith.evaluate.asking import Asked, by_likelihood, is_question, token_limit
+from tunesmith.evaluate.asking import Asked, at_hand, by_likelihood, is_question, token_limit
 from tunesmith.evaluate.attacked import Attacked, attack_measures
 from tunesmith.evaluate.attacking import Target, attack
 from tunesmith.evaluate.attacks._edit import Known
@@ -146,8 +146,10 @@ def _detect(
     from tunesmith.evaluate.detecting import auroc, fit
     from tunesmith.models.features import common_start, features_of
 
-    if not hasattr(answerer, "model") or not hasattr(answerer, "chat"):
+    shown = at_hand(answerer)
+    if shown is None:
         return [], [f"{answerer.name} shows no hidden states: no detector was fitted"]
+    answerer = shown
     spec = how.safety.detect
     own = [row.prompt for row in training[: 2 * spec.rows]]
     general = [(Message(role="user", content=text),) for text in _general_texts()]
@@ -208,7 +210,9 @@ def _abstain(examples: Sequence[Example], asked: Asked, how: Inputs) -> Measure:
             method="none: no confidences",
         )  # fmt: skip
     answered = np.array([float(value >= found.threshold) for value in sure])
-    return _share("answered_share", answered, rows, how.spec.level)
+    measure = _share("answered_share", answered, rows, how.spec.level)
+    chosen = f"at most {risk:g} wrong among those answered, {1 - spec.delta:g} sure"
+    return measure.model_copy(update={"method": f"{measure.method}; {chosen}"})
 
 
 def _share(name: str, hits_N: Any, rows: Sequence[Example], level: float) -> Measure:

@@ -32,7 +32,8 @@ def compare_reports(first: str, second: str, *, project: Path) -> dict[str, Any]
     problems: list[Problem] = []
     for name in (first, second):
         try:
-            sides.append(Told.read(_folder(name, project), name=name))
+            folder = _folder(name, project)
+            sides.append(Told.read(folder, name=folder.name if Path(name).is_absolute() else name))
         except UserError as error:
             problems += error.problems
     if problems:

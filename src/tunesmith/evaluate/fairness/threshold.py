@@ -8,6 +8,7 @@ the expert, never switched on by itself.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,7 +66,8 @@ def thresholds(
     """The gap and the accuracy on the second half, decided at 0.5 and by group thresholds fitted on the first.
 
     Returns:
-        `before` and `after`, each with `gap`, `low`, `high`, `accuracy`; `rows` judged; `measure`, the gap's name;
+        `before` and `after`, each with `gap`, `low`, `high`, `accuracy`; `rows` judged, the `fewest` of a group
+        with one right answer; `measure`, the gap's name;
         `unjudged`, why there is no such comparison, empty where there is one.
 
     Raises:
@@ -73,6 +75,7 @@ def thresholds(
     """
     fit, judge = rows.half(True), rows.half(False)
     told: dict[str, Any] = {"measure": _JUDGED[constraint], "rows": len(judge.ids), "unjudged": _unfit(fit, judge)}
+    told["fewest"] = min(Counter(zip(judge.groups, judge.truth_N.tolist(), strict=True)).values(), default=0)
     if told["unjudged"]:
         return told
     rule = _fitted(fit, constraint)

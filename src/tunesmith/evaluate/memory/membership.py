@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tunesmith.core.errors import UserError
 from tunesmith.core.protocols import LikelihoodAnswerer
 from tunesmith.core.types import Example, Measure
+from tunesmith.evaluate.asking import at_hand
 
 Floats = NDArray[np.float64]
 
@@ -81,12 +82,12 @@ def membership_scores(
     """
     ours = _per_token(expert, rows)
     found = {"loss": ours} | ({"ratio": ours - _per_token(base, rows)} if base is not None else {})
-    if hasattr(expert, "model") and hasattr(expert, "chat"):
+    if (shown := at_hand(expert)) is not None:
         from tunesmith.models.features import answer_logs
 
-        context = int(getattr(expert, "context", 1 << 30))
+        context = int(getattr(shown, "context", 1 << 30))
         asked = [(row.prompt, row.messages[-1].content) for row in rows]
-        found["min_k"] = min_k(answer_logs(expert.model, expert.chat, asked, context=context))
+        found["min_k"] = min_k(answer_logs(shown.model, shown.chat, asked, context=context))
     return found
 
 

@@ -22,7 +22,7 @@ from tunesmith.core.types import (
     Tokens,
 )
 from tunesmith.evaluate.asking import Asked
-from tunesmith.evaluate.findings import Findings
+from tunesmith.evaluate.findings import Findings, stronger_base
 from tunesmith.evaluate.measuring import Sides, build_metrics, find, main_measure
 from tunesmith.evaluate.power import rows_for, rows_needed, smallest_seen
 from tunesmith.evaluate.report.curves import by_label, reliability, risk_coverage
@@ -57,7 +57,7 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
     metric = next(metric for metric in build_metrics(spec, story.profile) if metric.name == main)
     scorer = scorer_of_measure(metric, story.profile)
     examples = joined(story.sides, scorer)
-    gates = (*story.snapshot.gates, *story.tokens.gates, *report.gates)
+    gates = sorted((*story.snapshot.gates, *story.tokens.gates, *report.gates), key=lambda gate: gate.gate)
     return {
         "schema": 1,
         "title": story.profile.problem,
@@ -93,6 +93,7 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
         ),
         "worse_slices": [measure.model_dump(mode="json") for measure in story.findings.slices.worse],
         "slices_tried": story.findings.slices.tried,
+        "slices_against": story.findings.against,
         "fairness": story.findings.fairness,
         "judge": story.findings.judge,
         "attacks": [],
@@ -143,16 +144,22 @@ def joined(sides: Sides, scorer: str) -> list[dict[str, Any]]:
     """One record per held-out row with both answers, their scores, and how it changed.
 
     `change` is `better`, `worse`, `right` (as right as before) or `wrong` (as wrong as before), by the scorer of the
-    main measure; `unscored` where one of the two could not be scored.
+    main measure; `unscored` where one of the two could not be scored. Before: what the base said in its own words, or
+    by likelihood where it is right more often so and was asked so (see `findings.stronger_base`).
     """
     base = {row.example.id: row for row in sides.base}
     fair = {row.example.id: row for row in sides.base_fair}
-    return [_record(row, base.get(row.example.id), fair.get(row.example.id), scorer) for row in sides.expert]
+    before = {**base, **(fair if stronger_base(sides, scorer)[0] == "base_fair" else {})}
+    records = []
+    for row in sides.expert:
+        key = row.example.id
+        records.append(_record(row, base.get(key), fair.get(key), scorer, before=before.get(key)))
+    return records
 
 
-def _record(row: Row, base: Row | None, fair: Row | None, scorer: str) -> dict[str, Any]:
+def _record(row: Row, base: Row | None, fair: Row | None, scorer: str, *, before: Row | None) -> dict[str, Any]:
     ours = _value(row, scorer)
-    theirs = _value(base, scorer)
+    theirs = _value(before, scorer)
     users = [message.content for message in row.example.prompt if message.role == "user"]
     return {
         "id": row.example.id,

@@ -23,6 +23,9 @@ ATTACKS, SUCCESSES = "attacks.json", "attacks.jsonl"
 """What the attacks came to, where there were any: name -> settings, rows by outcome, questions asked; what worked."""
 
 SHOWN_OF_AN_ATTACK = 3
+STATES = ("held", "lost", "wrong-before", "nothing-to-change", "unscored-before", "unanswered")
+"""What can become of an attacked row, see `attacking.Trial`."""
+
 _ATTACKED = ("attack_success", "robust_accuracy")
 
 
@@ -66,7 +69,7 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("tunesmith.evaluate.report", "page"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters |= {"number": number, "plain": plain}
+    environment.filters |= {"number": number, "bare": bare, "plain": plain, "last_part": last_part}
     texts = {language: {**words, **_said_of(found, language)} for language, words in all_texts().items()}
     language = "zh" if found["language"].lower().startswith("zh") else "en"
     return environment.get_template("report.html").render(
@@ -80,6 +83,7 @@ def render(found: dict[str, Any]) -> str:
         main_measures=[m for m in found["measures"] if m["slice"] == "all" and m["name"] not in FAIRNESS],
         fairness=[m for m in found["measures"] if m["name"] in FAIRNESS],
         guarded=[m for m in found["measures"] if m["name"] in SAFETY and m["name"] not in _ATTACKED],
+        attack_states=[s for s in STATES if any(a["rows"].get(s) for a in found["attacks"])],
         slices=sorted((m for m in found["measures"] if _is_slice(m)), key=_slice_order),
     )
 
@@ -128,6 +132,16 @@ def script_json(value: Any) -> str:
 def number(value: float | None, unit: str = "share", *, sign: bool = False) -> str:
     """A value as the report shows it; an en dash where there is none."""
     return "–" if value is None else figure(float(value), unit, sign=sign)
+
+
+def bare(value: float, unit: str = "share", *, sign: bool = False) -> str:
+    """A value without its unit, for columns in which the unit stands already."""
+    return figure(float(value), unit, sign=sign).partition(" ")[0]
+
+
+def last_part(name: str) -> str:
+    """A model's name; of a folder's path the last part, because a report travels and paths of a machine say nothing."""
+    return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
 
 
 def plain(value: Any) -> str:

@@ -49,7 +49,7 @@ def classes_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
         if m["name"] == "f1" and m["slice"].startswith("label=") and m["value"] is not None
     ]
     ours = sorted((m for m in chosen if m["model"] == "expert"), key=lambda m: -m["value"])
-    return _dots(chosen, [m["name"] for m in ours], texts, key="name", whiskers=False)
+    return _dots(chosen, [m["name"] for m in ours], texts, key="name", whiskers=True)
 
 
 def skills_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
@@ -60,7 +60,7 @@ def skills_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
         if m["name"] == "general_accuracy" and m["slice"].startswith("skill=") and m["value"] is not None
     ]
     names = sorted({m["name"] for m in chosen})
-    return _dots(chosen, names, texts, key="name", whiskers=False)
+    return _dots(chosen, names, texts, key="name", whiskers=True)
 
 
 _NO_TERM = {"step", "epoch", "loss", "learning_rate", "gradient_norm", "trained_tokens", "tokens", "tokens_per_second"}
