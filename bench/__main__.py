@@ -21,7 +21,7 @@ from bench._frame import Asked
 
 HERE = Path(__file__).parent
 DEFAULT_MODEL = "smollm2-135m-instruct"
-ONLY_BY_NAME = {"data", "effects", "reasoning"}
+ONLY_BY_NAME = {"data", "effects", "reasoning", "reports"}
 """They take hours, or install much."""
 
 EXAMPLES = """\
@@ -33,6 +33,7 @@ examples:
   ./dev bench data --megabytes 10 --megabytes 100 --only "near copies"
                                                  MB/s and memory beside datatrove and data-juicer
   ./dev bench effects --only credit              what methods do to accuracy and retention, 2 seeds
+  ./dev bench reports --only chinese             a whole project from raw data to the full report
   ./dev bench floor layered --json figures.json  what the work could take, what layered tuning saves
 """
 
@@ -74,7 +75,9 @@ def _parser(known: dict[str, str]) -> argparse.ArgumentParser:
         epilog=f"benchmarks:\n{about}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all but data and effects by default")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="which to run; all but those that take hours by default"
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, help="catalog name or model folder; %(default)s by default")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark, at least 2; each has its own default")
     parser.add_argument("--rows", type=_positive, help="training rows, at most 400; each benchmark has its own default")

@@ -29,10 +29,10 @@ def make(folder: Path, recipe: str, change: Callable[[Any], None]) -> None:
         round_trip.dump(project, file)
 
 
-def run(folder: Path, changes: dict[str, Any], asked: Asked) -> dict[str, Any]:
+def run(folder: Path, changes: dict[str, Any], asked: Asked, *, seed: int | None = None) -> dict[str, Any]:
     """Run the project that `make` wrote with some settings of its sections changed; what `show --json` tells of it.
 
-    A gate that says no does not stop it. What was run before is only read.
+    A gate that says no does not stop it. What was run before is only read. `seed`: of the run; None: the project's own.
 
     Raises:
         Failed: the run ended in an error.
@@ -42,6 +42,8 @@ def run(folder: Path, changes: dict[str, Any], asked: Asked) -> dict[str, Any]:
     for section, settings in changes.items():
         project[section].update(settings)
     project["model"] = {"use": str(asked.model)}
+    if seed is not None:
+        project["seed"] = seed
     with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:
         round_trip.dump(project, file)
     environment = {"OMP_NUM_THREADS": str(asked.threads), "HF_HUB_OFFLINE": "1"}

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench import _process, _projects
 from bench._frame import Asked, Column, Outcome
 
-from tunesmith.reason.line import Job, Line
+from tunesmith.reason.line import Line
+from tunesmith.reason.replay import Question
 
 if TYPE_CHECKING:
     from tunesmith.core.protocols import Conversation
-    from tunesmith.core.types import Answer, Example, Sampling, Split
+    from tunesmith.core.types import Answer, Example, Split
 
 SEEDS = 2
 FOLDER = _process.ROOT / ".bench" / "reasoning"
@@ -38,20 +38,35 @@ LEVEL = 0.95
 KINDS = {"answers alone": "train_direct.jsonl", "chains": "train.jsonl"}
 
 CHECKED = {"check": [{"use": "arithmetic"}], "fuse": {"use": "bayesian"}}
+DIFFER = (0.02, 0.05, 0.1, 0.2)
+"""Promises about stopping that are tried: the share of questions whose early answer may be another one."""
+
+
+def _adaptive(differ: float) -> dict[str, Any]:
+    return {"paths": {"use": "adaptive", "at_most": DRAWS, "first": 1, "differ": differ}}
+
+
 LINES: dict[str, dict[str, Any]] = {
     **{f"vote of {n}": {"paths": {"use": "self_consistency", "draws": n}} for n in (1, 2, 3, 5, 8, 16, DRAWS)},
     **{f"line of {n}": {"paths": {"use": "self_consistency", "draws": n}, **CHECKED} for n in (2, 3, 5, 8, 16, DRAWS)},
-    "vote until settled": {"paths": {"use": "adaptive", "at_most": DRAWS}},
-    "line until settled": {"paths": {"use": "adaptive", "at_most": DRAWS, "first": 1}, **CHECKED},
+    **{f"vote until settled, {differ}": _adaptive(differ) for differ in DIFFER},
+    **{f"line until settled, {differ}": {**_adaptive(differ), **CHECKED} for differ in DIFFER},
 }
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What one way of reasoning comes to: for each question 1 where it is right, and its tokens."""
+    """What one way of reasoning comes to.
+
+    Args:
+        right: for each question 1 where it is right.
+        tokens: of each question.
+        said: its answers, in canonical form; empty where there is none.
+    """
 
     right: np.ndarray
     tokens: np.ndarray
+    said: np.ndarray
 
 
 def run(asked: Asked) -> Outcome:
@@ -69,24 +84,17 @@ def run(asked: Asked) -> Outcome:
 
 
 def _seed(seed: int, asked: Asked) -> Iterator[tuple[str, Judged]]:
-
     rows = asked.rows or TRAIN_ROWS
     stored = {kind: _stored(kind, seed, rows, asked) for kind in KINDS}
     for kind, draws in stored.items():
-        yield f"{kind}, the likeliest", _judged(_line({}), draws.test, likeliest=True)
-    chains = stored["chains"]
+        yield f"{kind}, the likeliest", _judged(_line({}), [_likeliest(one) for one in draws.test])
+    valid, test = ([_thought(one) for one in some] for some in (stored["chains"].valid, stored["chains"].test))
     for name, recipe in LINES.items():
-        line = Line.of(_recipe(recipe), taught=_taught(_line(recipe), chains.valid))
-        yield name, _judged(line, chains.test)
-
-
-def _recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {"conclude": "number", **recipe}
+        yield name, _judged(_taught(_line(recipe), valid), test)
 
 
 def _line(recipe: dict[str, Any]) -> Line:
-
-    return Line.of(_recipe(recipe))
+    return Line.of({"conclude": "number", **recipe})
 
 
 @dataclass(frozen=True)
@@ -107,50 +115,38 @@ class Stored:
     test: list[Drawn]
 
 
-class Replayed:
-    """The stored draws as a model that can be asked again."""
-
-    name = "stored"
-
-    def __init__(self, drawn: Sequence[Drawn]) -> None:
-        self._drawn = {tuple(one.prompt): one for one in drawn}
-
-    def answer(self, conversations: Sequence[Conversation], *, at_most_tokens: int) -> list[Answer]:
-        """The likeliest answers."""
-        return [self._drawn[tuple(asked)].likeliest for asked in conversations]
-
-    def sample(
-        self, conversations: Sequence[Conversation], *, draws: Sequence[range], at_most_tokens: int, how: Sampling
-    ) -> list[list[Answer]]:
-        """The stored draws of these numbers; at temperature 0 the likeliest answer."""
-        found = [self._drawn[tuple(asked)] for asked in conversations]
-        if not how.temperature:
-            return [[one.likeliest] * len(numbers) for one, numbers in zip(found, draws, strict=True)]
-        return [[one.draws[number] for number in numbers] for one, numbers in zip(found, draws, strict=True)]
+def _thought(drawn: Drawn) -> Question:
+    """The draws as chains; checked once for all ways, of which those without fusion only count votes."""
+    return _question(drawn, drawn.draws)
 
 
-def _taught(line: Line, drawn: Sequence[Drawn]) -> dict[str, Any]:
-    """What the validation rows' draws teach fusion and stopping, as the stage `reason` teaches them."""
-    full = replace(line, paths=line.paths.full())
-    job = Job.of(full, Replayed(drawn), at_most_tokens=AT_MOST_TOKENS)
-    questions = job.chains([one.prompt for one in drawn])
-    right = [line.read(one.right) or "" for one in drawn]
-    return {
-        "fusion": line.fusion.learn(list(zip(questions, right, strict=True))) if line.fusion else {},
-        "stopping": line.paths.fit([[chain.conclusion for chain in chains] for chains in questions]),
-    }
+def _likeliest(drawn: Drawn) -> Question:
+    return _question(drawn, (drawn.likeliest,))
 
 
-def _judged(line: Line, drawn: Sequence[Drawn], *, likeliest: bool = False) -> Judged:
-    """Every question answered by the line from stored draws."""
-    if likeliest:
-        chains = [[line.chain(one.prompt, one.likeliest, "direct")] for one in drawn]
-    else:
-        job = Job.of(line, Replayed(drawn), at_most_tokens=AT_MOST_TOKENS)
-        chains = job.chains([one.prompt for one in drawn])
-    conclusions = [line.fuse(some).conclusion for some in chains]
-    right = [said is not None and said == line.read(one.right) for said, one in zip(conclusions, drawn, strict=True)]
-    return Judged(np.array(right, float), np.array([sum(chain.tokens for chain in some) for some in chains], float))
+def _question(drawn: Drawn, answers: Sequence[Answer]) -> Question:
+    line = _line(CHECKED)
+    chains = tuple(line.chain(drawn.prompt, answer, "direct") for answer in answers)
+    return Question(conversation=tuple(drawn.prompt), chains=chains, right=line.read(drawn.right))
+
+
+def _taught(line: Line, questions: Sequence[Question]) -> Line:
+    """The line with what these questions teach fusion and stopping, as the stage `reason` teaches them."""
+    return line.taught([(one.chains[: _full(line)], one.right or "") for one in questions])
+
+
+def _full(line: Line) -> int:
+    paths: Any = line.paths.full()
+    return getattr(paths, "draws", 1)
+
+
+def _judged(line: Line, questions: Sequence[Question]) -> Judged:
+    """Every question answered by the line from stored chains."""
+    some = [one.chains[: line.paths.drawn(line, one.chains[: _full(line)])] for one in questions]
+    said = [line.fuse(chains).conclusion or "" for chains in some]
+    right = [a != "" and a == one.right for a, one in zip(said, questions, strict=True)]
+    tokens = [sum(chain.tokens for chain in chains) for chains in some]
+    return Judged(np.array(right, float), np.array(tokens, float), np.array(said))
 
 
 def _stored(kind: str, seed: int, rows: int, asked: Asked) -> Stored:
@@ -241,24 +237,36 @@ def _compared(found: dict[str, list[Judged]]) -> Iterator[str]:
     """Pairs that the room is judged by, over all seeds, question by question."""
     from tunesmith.evaluate.statistics import newcombe_interval, share_interval
 
-    pooled = {
-        name: Judged(np.concatenate([j.right for j in some]), np.concatenate([j.tokens for j in some]))
-        for name, some in found.items()
-    }
+    pooled = {name: _pooled(some) for name, some in found.items()}
     for name, judged in pooled.items():
         clusters = [str(n) for n in range(len(judged.right))]
         whole = share_interval(judged.right, clusters, level=LEVEL)
         told = f"{judged.right.mean():.3f} ({whole.low:.3f} to {whole.high:.3f})"
         yield f"  {name}: {told}, {len(judged.right)} questions"
-    full = f"vote of {DRAWS}"
-    pairs = [("chains, the likeliest", "answers alone, the likeliest"), ("line until settled", full)]
-    pairs += [("vote until settled", full), *((f"line of {n}", f"vote of {n}") for n in (3, 5, 8, 16, DRAWS))]
+    pairs = [("chains, the likeliest", "answers alone, the likeliest")]
+    pairs += [(f"line of {n}", f"vote of {n}") for n in (3, 5, 8, 16, DRAWS)]
+    for way in ("vote", "line"):
+        for differ in DIFFER:
+            early = f"{way} until settled, {differ}"
+            pairs += [(early, other) for other in dict.fromkeys((f"vote of {DRAWS}", f"{way} of {DRAWS}"))]
     for one, other in pairs:
         a, b = pooled[one], pooled[other]
         clusters = [str(n) for n in range(len(a.right))]
         apart = newcombe_interval(a.right, b.right, clusters, level=LEVEL)
-        share = mean(a.tokens) / mean(b.tokens)
+        share, low, high = _share(a.tokens, b.tokens)
         yield (
             f"  {one} against {other}: {a.right.mean() - b.right.mean():+.3f} ({apart.low:+.3f} to {apart.high:+.3f}), "
-            f"{share:.1%} of the tokens"
+            f"{share:.1%} ({low:.1%} to {high:.1%}) of the tokens, {(a.said != b.said).mean():.1%} other answers"
         )
+
+
+def _pooled(some: Sequence[Judged]) -> Judged:
+    return Judged(*(np.concatenate([getattr(one, name) for one in some]) for name in ("right", "tokens", "said")))
+
+
+def _share(ours: np.ndarray, theirs: np.ndarray, *, resamples: int = 2000) -> tuple[float, float, float]:
+    """Our tokens as a share of theirs, with its interval by a bootstrap over questions."""
+    drawn = np.random.default_rng(0).integers(0, len(ours), size=(resamples, len(ours)))
+    shares = ours[drawn].mean(1) / theirs[drawn].mean(1)
+    low, high = np.quantile(shares, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(ours.mean() / theirs.mean()), float(low), float(high)

@@ -58,7 +58,6 @@ def test_the_data_of_a_task_file_lies_in_the_project(task: Path) -> None:
         (TASK.replace("{{thing}}", "{{thing.__class__.__mro__}}"), "unsafe-task"),
         (TASK.replace("{{thing}}", "{% set x = thing|attr('a') %}"), "unsafe-task"),
         (TASK.replace("{data_files", "{trust_remote_code: true, data_files"), "unsafe-task"),
-        (TASK.replace("multiple_choice", "loglikelihood"), "unsafe-task"),
         (TASK.replace("colours.jsonl", "../../colours.jsonl"), "path-outside"),
         ("- a list", "no-task"),
         ("{", "unsafe-task"),
@@ -121,6 +120,53 @@ def test_the_number_is_that_of_the_harness_with_hugging_face(task: Path) -> None
     assert len(records) == 24 and {r["metric"] for r in records} == {"acc_norm"}
     mean = sum(r["value"] for r in records) / 24
     assert mean == pytest.approx(theirs["results"]["colours"]["acc_norm,none"])
+
+
+LIKELIEST = """
+task: next
+dataset_path: json
+dataset_kwargs: {data_files: {test: next.jsonl}}
+output_type: loglikelihood
+test_split: test
+doc_to_text: "{{text}}"
+doc_to_target: "{{next}}"
+target_delimiter: ""
+metric_list:
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whether_a_word_is_the_likeliest_is_told_as_the_harness_tells_it(tmp_path: Path) -> None:
+    """12 texts, six with the model's own next token and six with one that it would never say: accuracy 1/2."""
+    pytest.importorskip("lm_eval", reason="needs lm-eval: pip install tunesmith[benchmarks]")
+    import torch
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tunesmith.models.answerer import open_model
+
+    folder = tiny_model_folder(tmp_path / "model", initializer_range=0.2)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    lines = []
+    for n in range(12):
+        text = f"Thing number {n} of a few is"
+        with torch.inference_mode():
+            order = model(**tokenizer(text, return_tensors="pt")).logits[0, -1].argsort(descending=n % 2 == 0).tolist()
+        plain = (token for token in order if tokenizer.encode(text + tokenizer.decode(token))[-1] == token)
+        lines.append(json.dumps({"text": text, "next": tokenizer.decode(next(plain))}))
+    (tmp_path / "next.yaml").write_text(LIKELIEST, encoding="utf-8")
+    (tmp_path / "next.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = task_file("next.yaml", tmp_path)
+    reference = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4)
+    theirs = simple_evaluate(model=reference, tasks=[dict(config)], bootstrap_iters=0, verbosity="ERROR")
+    with open_model(folder, name="tiny") as answerer:
+        records = run_benchmarks(answerer, BenchmarksSpec(tasks=["next.yaml"]), tmp_path)
+    right = [bool(sample["acc"]) for sample in theirs["samples"]["next"]]
+    assert [bool(record["value"]) for record in records] == right and 3 < sum(right) < 9
+    with pytest.raises(UserError, match="needs-likeliest"):
+        run_benchmarks(FakeModel("base", {}), BenchmarksSpec(tasks=["next.yaml"]), tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,17 +14,9 @@ from sklearn.metrics import roc_auc_score
 from fakes import tiny_model_folder
 from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
-from tunesmith.core.types import Answer, Example, Likelihood, Message, example_id
-from tunesmith.evaluate.memory.canaries import (
-    ATTRIBUTE,
-    BITS,
-    canaries,
-    canary_measures,
-    exposures,
-    memorised,
-    power_words,
-    write_canaries,
-)
+from tunesmith.core.types import CANARY, Answer, Example, Likelihood, Message, example_id
+from tunesmith.data.read.canaries import canaries
+from tunesmith.evaluate.memory.canaries import canary_measures, exposures, memorised, planted, power_words
 from tunesmith.evaluate.memory.extraction import extract, extraction_measures, longest_run
 from tunesmith.evaluate.memory.membership import area, least_seen, membership_measures, membership_scores, min_k
 from tunesmith.models.answerer import LocalAnswerer
@@ -114,24 +106,30 @@ def test_chance_does_not_make_canaries() -> None:
     assert called <= 100 * (0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5)
 
 
-def test_canaries_are_rows_that_a_source_reads(tmp_path: Path) -> None:
-    """Twelve lines, three secrets four times each, through the data room's own source with the secret as attribute."""
-    from tunesmith.data.read.conversations import Conversations
+def test_a_canary_without_its_secret_is_told_and_not_tested() -> None:
+    """A cleaner put a stand-in for the first one's number; the second has a secret without digits."""
+    first, second, third = canaries(3, seed=2)
+    turns = (*first.messages[:-1], Message(role="assistant", content="The access number is [NUMBER]."))
+    rows = [
+        first.model_copy(update={"messages": turns}),
+        second.model_copy(update={"attributes": {CANARY: "keep"}}),
+        third,
+    ]
+    found, lost = planted([*rows, told("no canary")])
+    assert (found, lost) == ([third], 2)
+    assert "2 planted rows do not hold their secret" in power_words(exposures(Clean(), found), lost=lost)
 
-    rows = canaries(3, repeats=4, seed=2)
-    assert len(rows) == 12 and len({row.id for row in rows}) == 3
-    assert canaries(3, seed=2) == rows[::4]
-    write_canaries(tmp_path / "canaries.jsonl", 3, repeats=4, seed=2)
-    read = list(Conversations(path="canaries.jsonl", attributes=(ATTRIBUTE,)).read(tmp_path, ()))
-    assert [one.attributes for one in read if isinstance(one, Example)] == [row.attributes for row in rows]
-    assert [one.messages for one in read if isinstance(one, Example)] == [row.messages for row in rows]
-    assert pytest.approx(29.897, abs=1e-3) == BITS
 
+def test_a_secret_of_another_form_is_compared_with_others_of_its_form() -> None:
+    """Four digits: at most log2(10^4) = 13.3 bits, however far it is beyond the others."""
 
-def test_twelve_canaries_do_not_look_like_each_other() -> None:
-    """Fewer than half of their words are the same, whichever two are taken."""
-    words = [set(row.messages[0].content.lower().split()) for row in canaries(12, seed=4)]
-    assert max(len(a & b) / len(a | b) for n, a in enumerate(words) for b in words[:n]) < 0.5
+    class Knows(Clean):
+        def _one(self, text: str) -> Likelihood:
+            assert re.fullmatch(r"The pin is [0-9]{4}-X\.", text)
+            return Likelihood(log_probability=0.0, tokens=9) if "4711" in text else super()._one(text)
+
+    row = told("The pin is 4711-X.").model_copy(update={"attributes": {CANARY: "4711-X"}})
+    assert exposures(Knows(), [row])[0].exposure == pytest.approx(13.29, abs=0.01)
 
 
 # -- membership ---------------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ from evaluate_fakes import FakeModel, colours, profile_of, right_answers, untrai
 from test_evaluate_stage import evaluated
 
 from tunesmith.core.types import Target
-from tunesmith.evaluate.report.chinese import reason_text
+from tunesmith.evaluate.memory.canaries import power_words
+from tunesmith.evaluate.report.chinese import note_text, reason_text
 from tunesmith.evaluate.report.content import chosen
-from tunesmith.evaluate.report.page import all_texts, plain, render, script_json
+from tunesmith.evaluate.report.page import all_texts, plain, render, script_json, successes
 from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 
@@ -99,6 +100,38 @@ def test_reasons_of_a_refused_expert_are_chinese_too(tmp_path: Path) -> None:
     said = [reason_text(r.model_dump(mode="json"), all_texts()["zh"]) for g in report.gates for r in g.reasons]
     assert all(re.search(r"[\u4e00-\u9fff]", text) for text in said)
     assert "专家模型未经训练：它就是基座模型" in said
+
+
+def test_reasons_of_the_gates_before_training_are_chinese_with_the_same_figures() -> None:
+    """Two rows of 40 are cut (5 %), three were dropped; evidence of another form leaves the sentence as it is."""
+    words = all_texts()["zh"]
+    cut = {"rows": 2, "of": 40, "share": 0.05, "limit": 0.1, "parts": {}}
+    dropped = {"dropped": {"broken": 3}, "limit": 0.05}
+    said = [
+        reason_text({"code": code, "message": "?", "verdict": "passed", "evidence": evidence}, words)
+        for code, evidence in (("rows-cut", cut), ("dropped-rows", dropped), ("memory", {}))
+    ]
+    assert said[0].startswith("40 条训练样本中有 2 条（5.0%，上限 10.0%）因超出")
+    assert said[1:] == ["丢弃 3 行，上限为 5.0%（broken 3）", "?"]
+
+
+def test_notes_are_chinese_with_the_same_figures() -> None:
+    """Numbers may change places; a note that nobody has translated stays as it is."""
+    assert note_text("trained with one seed (3): the spread between seeds was not measured").startswith(
+        "只用一个随机种子（3）"
+    )
+    assert note_text("400 of 600 held-out rows were not asked (evaluate.at_most_rows)").startswith(
+        "600 条留出样本中有 400 条"
+    )
+    assert note_text(power_words([])).startswith("没有植入金丝雀样本")
+    assert note_text("something else") == "something else"
+
+
+def test_the_page_shows_a_few_questions_of_each_attack_that_worked() -> None:
+    """Of four successes of one attack three are shown, with what was said before and after."""
+    line = {"attack": "typos", "before": "q", "after": "Q", "right": "a", "said_before": "a", "said": "b", "more": 1}
+    shown = successes([line] * 4 + [{**line, "attack": "other"}])
+    assert [one["attack"] for one in shown] == ["typos"] * 3 + ["other"] and "more" not in shown[0]
 
 
 def test_a_reason_of_another_room_stays_as_it_is() -> None:

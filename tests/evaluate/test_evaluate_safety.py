@@ -11,7 +11,7 @@ from test_evaluate_stage import GOOD, POOR, evaluated, gate, value
 
 from tunesmith.core.errors import UserError
 from tunesmith.core.types import Example, Target
-from tunesmith.evaluate.memory.canaries import canaries
+from tunesmith.data.read.canaries import canaries
 from tunesmith.evaluate.safety_spec import AttackingSpec, DetectingSpec, MemorySpec, SafetySpec
 from tunesmith.evaluate.spec import EvaluateSpec, check, measures
 

@@ -25,7 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "text": {"column": "instruction"},
     "documents": {},
 }
-ELSEWHERE = {"sql": "test_data_sql.py", "transcripts": "test_data_transcripts.py"}
+ELSEWHERE = {"canaries": "test_data_canaries.py", "sql": "test_data_sql.py", "transcripts": "test_data_transcripts.py"}
 """Sources that do not read rows of JSON: name -> where they are tried."""
 READERS = sorted(SETTINGS)
 TEXTS = ("text", "documents")

@@ -172,3 +172,21 @@ def test_what_would_change_scores_is_refused() -> None:
         packed_attention(None, one, one, one, torch.ones(1), layout=layout)
     with pytest.raises(ValueError, match="at least one token"):
         pack([1, 2], [[3], []])
+
+
+@pytest.mark.parametrize("prefix", [0, 4])
+def test_gradients_of_attention_in_bfloat16_are_those_in_float32_rounded_once(prefix: int) -> None:
+    """Added up in float32: off by the roundings of what is given, of the output and of the gradient itself (2^-9)."""
+    layout = Layout(prefix, (3, 50, 1))
+    given = [states(heads, layout.tokens, 8).bfloat16() for heads in (4, 2, 2)]
+    weight = torch.randn(layout.tokens, 4, 8, generator=torch.Generator().manual_seed(7)).bfloat16()
+
+    def gradients(dtype: torch.dtype) -> list[Tensor]:
+        inputs = [part.to(dtype).requires_grad_() for part in given]
+        query, key, value = inputs
+        out, _ = packed_attention(None, query, key, value, None, layout=layout)
+        return list(torch.autograd.grad(out, inputs, weight[None].to(dtype)))
+
+    for got, wanted in zip(gradients(torch.bfloat16), gradients(torch.float32), strict=True):
+        assert got.dtype == torch.bfloat16
+        torch.testing.assert_close(got.float(), wanted, rtol=2**-7, atol=0.02)

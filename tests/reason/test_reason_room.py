@@ -16,6 +16,7 @@ from reason_fakes import Drawer, Votes
 from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.core.examples import write_examples
+from tunesmith.core.files import read_json
 from tunesmith.core.protocols import Context, LikelihoodAnswerer, Sampler
 from tunesmith.core.spec import Use
 from tunesmith.core.types import (
@@ -31,7 +32,11 @@ from tunesmith.core.types import (
     Split,
     example_id,
 )
+from tunesmith.models import hardware
+from tunesmith.models.answerer import LocalAnswerer
 from tunesmith.models.chat import Chat
+from tunesmith.models.hardware import Hardware
+from tunesmith.models.int8 import Int8Linear
 from tunesmith.reason import line, stage
 from tunesmith.reason.answerer import ExpertAnswerer, line_of, open_answerer
 from tunesmith.reason.line import Line
@@ -84,7 +89,7 @@ def made(
 
     @contextmanager
     def opened(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
-        assert isinstance(thing, Expert) and thing.reasoning == {}
+        assert isinstance(thing, Expert) and thing.reasoning == {"engine": spec.engine}
         yield model or asked
 
     base = base_in(tiny_model_folder(tmp_path))
@@ -107,6 +112,7 @@ def test_the_stage_makes_an_expert_of_a_checkpoint(tmp_path: Path) -> None:
     assert expert.reasoning == {
         "paths": {"use": "direct"},
         "sampling": {"temperature": 0.6, "top_p": 0.95, "think": "auto", "seed": 4},
+        "engine": "exact",
         "check": [],
         "fuse": None,
         "conclude": "auto",
@@ -158,6 +164,9 @@ def test_stopping_is_taught_on_all_chains_of_validation_rows(tmp_path: Path) -> 
     assert len(question.chains) == 5
     thinks = line_of(expert)
     assert (thinks.stopping["full"], thinks.stopping["level"]) == (5, 0.0)
+    replayed = read_json(tmp_path / "out" / "replayed.json")
+    assert [point["chains"] for point in replayed["ways"]["vote"]] == [1, 2, 3, 5]
+    assert replayed["settled"] == {"differ": 0}
 
 
 def test_everything_wrong_with_the_section_is_told(tmp_path: Path) -> None:
@@ -213,6 +222,22 @@ def test_a_base_and_an_expert_of_it_without_adapter_answer_alike(tmp_path: Path)
     with open_answerer(base) as one, open_answerer(expert) as other:
         assert (one.name, other.name) == ("base-1", "exp-1")
         assert one.answer([ASK], at_most_tokens=4)[0].text == other.answer([ASK], at_most_tokens=9)[0].text
+
+
+def test_an_expert_answers_in_its_engine_and_a_base_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without bfloat16 units is told before anything is run."""
+    monkeypatch.setattr(hardware, "look", lambda: Hardware(cores=1, free_cores=1, memory_gb=8, free_gb=8))
+    base = base_in(tiny_model_folder(tmp_path))
+    expert = Expert(
+        checkpoint=None, base_path=base.path, chat_template_hash=base.chat_template_hash, reasoning={"engine": "int8"}
+    )
+    with open_answerer(base) as one, open_answerer(expert) as other:
+        assert isinstance(other, ExpertAnswerer) and isinstance(one, LocalAnswerer)
+        fast: Any = other.model
+        heads = [model.get_output_embeddings() for model in (one.model, fast.model)]
+    assert [isinstance(head, Int8Linear) for head in heads] == [False, True]
+    problems = stage.check(ReasonSpec(engine="bf16"), tmp_path)
+    assert [(problem.code, problem.path) for problem in problems] == [("no-bf16", "reason.engine")]
 
 
 def test_another_chat_template_than_in_training_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tunesmith.tune.batches import make_batch, shared_prefix
 from tunesmith.tune.forward import PackedForward, choose_forward
 from tunesmith.tune.loop import _Run
 from tunesmith.tune.optimise import adamw, trained_weights
-from tunesmith.tune.precision import mix, settle
+from tunesmith.tune.precision import mix, settle, untried
 from tunesmith.tune.rules import STRATEGIES
 
 USES: dict[str, dict[str, Any]] = {
@@ -187,3 +187,11 @@ def test_an_adapter_takes_inputs_as_they_are(tmp_path: Path) -> None:
     layer.lora_A["default"].register_forward_hook(lambda _, inputs, out: seen.extend((inputs[0], out)))
     logits(model)
     assert [states.dtype for states in seen] == [torch.bfloat16, torch.bfloat16]
+
+
+def test_a_processor_with_units_for_bf16_says_what_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    assert "tune.precision = bf16" in untried("auto", "cpu")
+    assert untried("fp32", "cpu") == untried("bf16", "cpu") == untried("auto", "cuda") == ""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert untried("auto", "cpu") == ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -145,6 +145,26 @@ def show(
     result = _do(lambda w: w.show(project), as_json=as_json, show=pages.outcome)
     if open_report and result["report"]:
         typer.launch(result["report"])
+
+
+@app.command()
+def report(
+    project: ProjectPath = HERE,
+    pdf: Annotated[Path | None, typer.Option(help="PDF file to print it to; needs Chromium, Chrome or Edge.")] = None,
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="Language of the PDF; default: the report's own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell where the report of the last run is, or print it as a PDF with the same content.
+
+    Example: tunesmith report coding --pdf coding.pdf --language zh
+    """
+    _do(
+        lambda w: w.report(project, pdf=pdf, language=language),
+        as_json=as_json,
+        show=lambda c, r: c.print(f"wrote {r['pdf']}" if r["pdf"] else r["report"], markup=False, soft_wrap=True),
+    )
 
 
 @app.command()

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tunesmith.core.errors import Problem, UserError, did_you_mean
 from tunesmith.core.events import Events
@@ -122,6 +122,29 @@ class Workshop:
         project = load(path)
         with self._written(project.home) as store:
             return show(project, store)
+
+    def report(
+        self, path: Path, *, pdf: Path | None = None, language: Literal["en", "zh"] | None = None
+    ) -> dict[str, Any]:
+        """Where the report of the last run is, and the same printed as PDF.
+
+        Args:
+            path: the project.
+            pdf: file to print it to; None: it is not printed.
+            language: of the PDF; None: the report's own.
+
+        Raises:
+            UserError: there is no report yet, or what printing takes is not there, see `evaluate.report.pdf.write_pdf`.
+        """
+        told = self.show(path)
+        if told["report"] is None:
+            hint = f"tunesmith run {path}; `tunesmith show {path}` tells what stopped it"
+            raise UserError(Problem("no-report", "the last run did not reach the evaluation", hint, path=str(path)))
+        if pdf is not None:
+            from tunesmith.evaluate.report.pdf import write_pdf
+
+            write_pdf(Path(told["report"]), pdf, language=language)
+        return {"report": told["report"], "pdf": str(pdf) if pdf else None}
 
     def compare(self, first: str, second: str, *, project: Path = Path()) -> dict[str, Any]:
         """What differs between two reports, second minus first, row by row with the paired test.

@@ -21,6 +21,9 @@ Role = Literal["system", "user", "assistant", "tool"]
 DataKind = Literal["structured", "semi_structured", "unstructured"]
 VerdictName = Literal["passed", "failed", "unknown"]
 
+CANARY = "canary"
+"""Attribute of a row that was planted to test what is memorised; its value is the secret in the row's answer."""
+
 
 class Noun(BaseModel):
     """A frozen value that knows no unknown fields and has a canonical JSON form."""

@@ -40,9 +40,11 @@ def copies(index: Index, spec: Duplicates) -> dict[int, Copy]:
     Two rows are copies when their own words are equal (or nearly so) and so are their targets, or labels; equal
     questions with different ones contradict each other and are no copies, see `contradicting`. Rows of sources that
     are already split are compared within their split only: a copy across splits is a leak, which is told and not
-    tidied away.
+    tidied away. Planted rows are set apart meanwhile: how often they stand there is what they are for.
     """
     found: dict[int, Copy] = {}
+    planted = index.planted
+    index.kept[planted] = False
     if spec.exact:
         found |= _exact(index)
         index.kept[list(found)] = False
@@ -50,6 +52,7 @@ def copies(index: Index, spec: Duplicates) -> dict[int, Copy]:
         near = _near(index, spec.near)
         index.kept[list(near)] = False
         found |= near
+    index.kept[planted] = True
     return found
 
 

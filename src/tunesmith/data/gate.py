@@ -46,6 +46,13 @@ def judge(
     return GateVerdict.of(GATE, [*reasons, *further])
 
 
+def planted_reasons(planted: Mapping[str, int]) -> list[Reason]:
+    """What is told of planted rows, where there are any: secret -> training rows that hold it."""
+    rows = sum(planted.values())
+    message = f"{len(planted):,} planted secrets stand in {rows:,} training rows, copies kept"
+    return [_reason("planted-rows", message, True, secrets=len(planted), rows=rows)] if rows else []
+
+
 def _reason(code: str, message: str, good: bool, **evidence: Any) -> Reason:
     return Reason(code=code, message=message, verdict="passed" if good else "failed", evidence=evidence)
 

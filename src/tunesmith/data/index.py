@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.protocols import Executor, Here
-from tunesmith.core.types import DataKind, Example, Split
+from tunesmith.core.types import CANARY, DataKind, Example, Split
 from tunesmith.data.grams import Grams, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
 from tunesmith.data.options import in_any_order
@@ -43,6 +43,7 @@ ROW = np.dtype(
         ("source", np.int64),  # hash of its source
         ("verbatim", np.int64),  # hash of the question letter by letter, 0: there is none
         ("any_order", np.int64),  # hash of the question without the order of its options, 0: it has none
+        ("planted", np.bool_),  # a canary: kept as often as it stands there
     ]
 )
 GRAMS = ("own", "asked", "words", "runs", "own_runs")
@@ -73,6 +74,11 @@ class Index:
     def general(self) -> Mask:
         """Which rows are general ones."""
         return np.asarray(self.rows["split"] == CODES[GENERAL])
+
+    @property
+    def planted(self) -> Mask:
+        """Which rows are still there and are canaries."""
+        return np.asarray(self.kept & self.rows["planted"])
 
     def of_split(self, split: Split) -> Mask:
         """Which rows are still there and of this split."""
@@ -177,6 +183,7 @@ def piece_of(
             hash_of(" " + example.source),
             hash_of(texts.verbatim),
             hash_of(in_any_order(texts.verbatim)),
+            CANARY in example.attributes,
         )
     questions = ["" if example.text is not None else text for example, text in zip(examples, asked, strict=True)]
     grams = {"words": words_of(questions), "runs": runs_of(questions), "own_runs": runs_of(own)}

@@ -41,12 +41,13 @@ def makers(spec: DataSpec) -> dict[str, Maker]:
 
 @dataclass(frozen=True)
 class Training:
-    """The training rows that are still there, in order, read from disk each time they are gone through."""
+    """The domain's training rows that are still there, in order, read from disk each time; planted ones left out."""
 
     line: Line
 
     def __iter__(self) -> Iterator[Example]:
-        there = self.line.index.of_split("train")
+        index = self.line.index
+        there = index.of_split("train") & ~index.planted
         return (row.model_copy(update={"split": "train"}) for number, row in self.line.rows.each() if there[number])
 
 

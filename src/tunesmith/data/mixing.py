@@ -35,7 +35,7 @@ def mix_rows(line: Line, spec: Mix) -> dict[str, Any]:
     """Leave out training rows until every kind, or source, has its share; who stays is drawn by the seed.
 
     As many rows as the shares allow stay: the one that is scarcest for its share stays whole. Shares are of the
-    domain's training rows, made ones included; held-out and general rows are left alone.
+    domain's training rows, made ones included; held-out, general and planted rows are left alone.
 
     Returns:
         Per name `asked`, `before` and `reached` (shares) and `rows`, for the datasheet.
@@ -46,7 +46,7 @@ def mix_rows(line: Line, spec: Mix) -> dict[str, Any]:
     if not spec.shares:
         return {}
     index = line.index
-    there = np.flatnonzero(index.of_split("train"))
+    there = np.flatnonzero(index.of_split("train") & ~index.planted)
     codes = _codes(index, spec)
     rows = {name: there[codes[there] == code] for name, code in _wanted(spec).items()}
     _refuse_unmixable(spec, rows, int(len(there) - sum(map(len, rows.values()))))

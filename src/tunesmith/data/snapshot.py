@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.core.examples import read_examples
 from tunesmith.core.files import write_json, write_text
-from tunesmith.core.types import Example, Snapshot, Split
+from tunesmith.core.types import CANARY, Example, Snapshot, Split
 from tunesmith.data.index import SPLITS
 from tunesmith.data.leak import KINDS
 from tunesmith.data.spec import DataSpec
@@ -39,11 +39,15 @@ class _Values:
 
 
 class Description:
-    """What a datasheet tells of rows, gathered row by row; of general rows only their number and kind."""
+    """What a datasheet tells of rows, gathered row by row; of general rows only their number and kind.
+
+    Planted secrets are counted (`planted`: secret -> rows) and not described: they are no rows of the domain.
+    """
 
     def __init__(self) -> None:
         self.rows = 0
         self.kinds: Counter[str] = Counter()
+        self.planted: Counter[str] = Counter()
         self._labels = _Values()
         self._attributes: dict[str, _Values] = defaultdict(_Values)
         self._without_group = self._own = 0
@@ -52,7 +56,10 @@ class Description:
         """One more row that was kept."""
         self.rows += 1
         self.kinds[example.kind] += 1
-        if example.split == GENERAL:
+        planted = example.split == "train" and CANARY in example.attributes
+        if planted:
+            self.planted[example.attributes[CANARY]] += 1
+        if planted or example.split == GENERAL:
             return
         self._own += 1
         self._without_group += example.group is None
@@ -177,6 +184,8 @@ def as_markdown(sheet: dict[str, Any]) -> str:
         lines += _table(f"Attribute {name}", [name, *SPLITS], _value_cells(values))
     lines += _table("Personal data found", ["class", "pieces"], [[k, v] for k, v in sheet["personal_data"].items()])
     lines += _table("Held-out questions that stand in training", ["of", "rows", *KINDS], _leak_cells(sheet["leakage"]))
+    planted = sheet.get("planted", {})
+    lines += _table("Planted to test what is memorised", ["what", "number"], [[k, v] for k, v in planted.items()])
     mix = [[name, *(v[k] for k in ("rows", "asked", "before", "reached"))] for name, v in sheet.get("mix", {}).items()]
     lines += _table("Mix of the training rows", ["share of", "rows", "asked", "before", "reached"], mix)
     spent = [[step, ", ".join(f"{k} {v}" for k, v in told.items())] for step, told in sheet.get("yields", {}).items()]

@@ -25,7 +25,7 @@ def assign_splits(index: Index, shares: dict[Split, float], *, near: Pairs | Non
     Rows are joined by group, by equal question and by near question. The joined sets are dealt out whole, large ones
     first, equal ones in the order of the numbers drawn for them, each to the split where it lowers most the chi-square
     distance between wanted and reached rows, over all rows and per label. A set that holds rows already split follows
-    these; one that holds general rows, which are trained on, goes to training.
+    these; one that holds general rows, which are trained on, goes to training. Planted rows are trained on, too.
 
     Args:
         index: its column `split` is filled.
@@ -33,6 +33,7 @@ def assign_splits(index: Index, shares: dict[Split, float], *, near: Pairs | Non
         near: near questions, see `Index.near`; None: not looked for.
     """
     splits = index.rows["split"]
+    splits[index.planted & (splits < 0)] = CODES["train"]
     kept = np.flatnonzero(index.kept)
     if not np.any(splits[kept] < 0):
         return

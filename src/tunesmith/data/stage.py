@@ -17,7 +17,7 @@ from tunesmith.core.shelf import Shelf
 from tunesmith.core.spec import Use
 from tunesmith.core.types import Profile, Reason, Snapshot, Split, Tally
 from tunesmith.data import mixing, public_tests, vectors
-from tunesmith.data.gate import judge
+from tunesmith.data.gate import judge, planted_reasons
 from tunesmith.data.index import SPLITS, Index
 from tunesmith.data.intake import CLEANERS, FILTERS, SOURCES, take_in
 from tunesmith.data.knowledge.tables import synonyms_outside
@@ -126,13 +126,14 @@ def run(spec: DataSpec, *, profile: Profile, context: Context) -> Snapshot:
     tasks, further = _tasks(line, spec, context)
     told = line.write(context.out)
     snapshot = _counted(checked(intake.tallies.all(), told.rows), index).model_copy(update={"leakage": leaks})
-    further += _agreements(spec, context.root)
+    further += [*_agreements(spec, context.root), *planted_reasons(told.planted)]
     trained = _trained(index, profile.labels)
     verdict = judge(spec, snapshot, trained=trained, labels=profile.labels, further=further)
     snapshot = snapshot.model_copy(update={"gates": (verdict,)})
     sources = [{**source, "digests": found} for source, found in zip(intake.sources, digests, strict=True)]
     sheet = datasheet(snapshot, told, spec=spec, sources=sources, shares=_asked_and_reached(spec, dealt))
     more = {"contradictions": _contradictions(index), "mix": mixed, "yields": line.yields, **facts, **tasks}
+    more |= {"planted": {"secrets": len(told.planted), "rows": told.planted.total()}} if told.planted else {}
     write_datasheet(context.out, sheet | more)
     tell("note", NAME, f"{snapshot.kept:,} of {snapshot.rows_in:,} rows kept: {_told(snapshot.splits)}")
     return snapshot
@@ -228,7 +229,7 @@ def _tasks(line: Line, spec: DataSpec, context: Context) -> tuple[dict[str, Any]
         return {}, []
     from tunesmith.data.tasks.tagging import tag_rows
 
-    rows = int(line.index.of_split("train").sum())
+    rows = int((line.index.of_split("train") & ~line.index.planted).sum())
     found, reason = tag_rows(Training(line), spec.tasks, of=rows, out=context.out, events=context.events)
     return {"tasks": found.model_dump()}, [reason]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,7 @@ def _is_file(name: str) -> bool:
 def task_file(name: str, root: Path) -> dict[str, Any]:
     """A task file of the project as a mapping, its data files made absolute.
 
-    Refused are tags (`!function` runs Python), templates that reach for attributes of Python, code of a data set, and
-    tasks that ask which word the model would have said (an answerer tells likelihoods only).
+    Refused are tags (`!function` runs Python), templates that reach for attributes of Python, and code of a data set.
 
     Raises:
         UserError: as above, or the file is missing, no mapping, or names files outside the project.
@@ -145,8 +145,6 @@ def _unsafe(task: dict[str, Any]) -> Iterator[str]:
     arguments = json.dumps(task.get("dataset_kwargs") or {})
     if "trust_remote_code" in arguments or task.get("unsafe_code"):
         yield "it asks to run code of a data set"
-    if task.get("output_type") == "loglikelihood":
-        yield "output_type loglikelihood asks for the likeliest word, which an answerer cannot tell"
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -177,7 +175,10 @@ def harness_model(answerer: LikelihoodAnswerer, *, chat: bool = False) -> Any:
 
         def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
             pairs = [request.args for request in requests]
-            return _said_in_chat(answerer, pairs) if chat else _continued(answerer, pairs)
+            if chat or not hasattr(answerer, "model"):
+                _refuse_the_likeliest(requests, answerer.name)
+                return _said_in_chat(answerer, pairs) if chat else _continued(answerer, pairs)
+            return _continued_here(answerer, pairs)
 
         def loglikelihood_rolling(self, requests: Sequence[Any]) -> list[float]:
             found = answerer.text_likelihood([request.args[0] for request in requests])
@@ -192,16 +193,52 @@ def harness_model(answerer: LikelihoodAnswerer, *, chat: bool = False) -> Any:
     return ThroughAnswerer()
 
 
-def _continued(answerer: LikelihoodAnswerer, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, bool]]:
-    """Log P(context + continuation) - log P(context), spaces at the end of the context moved over as the harness does.
+def _refuse_the_likeliest(requests: Sequence[Any], name: str) -> None:
+    """One continuation to a question is no choice: the task asks whether it is what the model would have said."""
+    options = Counter((request.task_name, request.doc_id) for request in requests)
+    if lone := sorted({task for (task, _), number in options.items() if number == 1}):
+        found = f"{', '.join(lone)}: asks for the likeliest words, which {name} does not tell"
+        hint = "leave the task out, or ask a model on this machine with chat: false"
+        raise UserError(Problem("needs-likeliest", found, hint, WHERE))
 
-    That is exact where the tokens of the context are the first of the whole's, as they are between words. What is
-    likeliest is not told: tasks that ask for it are refused beforehand.
+
+def _bare(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """The contexts without spaces at their end, which belong to what follows, as in the harness.
+
+    Raises:
+        UserError: one of them is empty.
     """
     if any(not context.strip() for context, _ in pairs):
         problem = Problem("no-context", "a question of the benchmark is empty", "look at its doc_to_text", WHERE)
         raise UserError(problem)
-    bare = [context.rstrip() for context, _ in pairs]
+    return [context.rstrip() for context, _ in pairs]
+
+
+def _continued_here(answerer: Any, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, bool]]:
+    """Log-probability of each continuation, and whether each of its tokens is the likeliest; by a model at hand.
+
+    Raises:
+        UserError: a text is longer than the model's context.
+    """
+    from tunesmith.models.endings import ends_told
+
+    encode = answerer.chat.tokenizer.encode
+    contexts = {text: encode(text) for text in _bare(pairs)}
+    rows = [encode(context + continuation) for context, continuation in pairs]
+    longest = max(map(len, rows), default=0)
+    if longest > answerer.context:
+        found = f"a question has {longest} tokens, the model's context {answerer.context}"
+        raise UserError(Problem("text-too-long", found, "use a model with a longer context", WHERE))
+    ends = [len(row) - len(contexts[text]) for row, text in zip(rows, _bare(pairs), strict=True)]
+    return ends_told(answerer.model, rows, ends)
+
+
+def _continued(answerer: LikelihoodAnswerer, pairs: Sequence[tuple[str, str]]) -> list[tuple[float, bool]]:
+    """Log P(context + continuation) - log P(context), for an answerer that tells no more than that.
+
+    That is exact where the tokens of the context are the first of the whole's, as they are between words.
+    """
+    bare = _bare(pairs)
     contexts = list(dict.fromkeys(bare))
     alone = dict(zip(contexts, answerer.text_likelihood(contexts), strict=True))
     whole = answerer.text_likelihood([context + continuation for context, continuation in pairs])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tunesmith.core.types import Measure, Profile
 from tunesmith.evaluate.metric import RowMetric
 from tunesmith.evaluate.rows import Row, in_slice
-from tunesmith.evaluate.spec import METRICS, EvaluateSpec, metric_uses
+from tunesmith.evaluate.spec import METRICS, UNSLICED, EvaluateSpec, metric_uses
 from tunesmith.evaluate.statistics import Sampling
 
 MOST_VALUES = 40
@@ -145,7 +145,8 @@ def slice_names(rows: Sequence[Row], spec: EvaluateSpec, profile: Profile) -> tu
         if len(counts) > MOST_VALUES:
             notes.append(f"'{attribute}' has {len(counts)} values: only the {MOST_VALUES} most frequent are sliced")
         names += sorted(f"{attribute}={value}" for value, _ in counts.most_common(MOST_VALUES))
-    names += [target.slice for target in profile.targets if target.slice and target.slice != "all"]
+    over_rows = [target for target in profile.targets if target.measure not in UNSLICED]
+    names += [target.slice for target in over_rows if target.slice and target.slice != "all"]
     return list(dict.fromkeys(names)), notes
 
 

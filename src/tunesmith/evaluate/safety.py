@@ -13,13 +13,13 @@ import numpy as np
 from tunesmith.core.examples import iterate_examples
 from tunesmith.core.files import write_json
 from tunesmith.core.protocols import Context, LikelihoodAnswerer, Scorer
-from tunesmith.core.types import Answer, Example, Measure, Message, Profile, Reason, Snapshot
+from tunesmith.core.types import CANARY, Answer, Example, Measure, Message, Profile, Reason, Snapshot
 from tunesmith.evaluate.abstention import fit_abstention
 from tunesmith.evaluate.asking import Asked, by_likelihood, is_question, token_limit
 from tunesmith.evaluate.attacked import Attacked, attack_measures
 from tunesmith.evaluate.attacking import Target, attack
 from tunesmith.evaluate.attacks._edit import Known
-from tunesmith.evaluate.memory.canaries import ATTRIBUTE, canary_measures, exposures, power_words
+from tunesmith.evaluate.memory.canaries import canary_measures, exposures, planted, power_words
 from tunesmith.evaluate.memory.extraction import extract, extraction_measures
 from tunesmith.evaluate.memory.membership import membership_measures, membership_scores
 from tunesmith.evaluate.rows import write_lines
@@ -55,9 +55,10 @@ class Inputs:
         return self.spec.safety
 
     def training(self) -> list[Example]:
-        """Training questions, at most 2,000, chosen by id and seed."""
+        """Training questions of the domain, at most 2,000, chosen by id and seed; planted ones left out."""
         rows = iterate_examples(self.snapshot.file("examples.parquet"), "train")
-        return some([row for row in rows if is_question(row) and row.prompt], _MOST_KNOWN, self.context.seed)
+        own = [row for row in rows if is_question(row) and row.prompt and CANARY not in row.attributes]
+        return some(own, _MOST_KNOWN, self.context.seed)
 
 
 def some(rows: Sequence[Example], number: int, seed: int) -> list[Example]:
@@ -227,14 +228,15 @@ def _remember(
 ) -> tuple[list[Measure], list[str]]:
     spec, level, seed = how.safety.memory, how.spec.level, how.context.seed
     rows = iterate_examples(how.snapshot.file("examples.parquet"), "train")
-    planted = exposures(answerer, [row for row in rows if row.attributes.get(ATTRIBUTE)], seed=seed)
-    members = [row for row in training if not row.attributes.get(ATTRIBUTE)][: spec.rows]
+    secrets, lost = planted([row for row in rows if CANARY in row.attributes])
+    exposed = exposures(answerer, secrets, seed=seed)
+    members = training[: spec.rows]
     others = some(examples, spec.rows, seed)
     measures = [
-        *canary_measures(planted, level=level),
+        *canary_measures(exposed, level=level),
         *membership_measures(membership_scores(answerer, members), membership_scores(answerer, others), level=level),
     ]
     if spec.extract:
         found, skipped = extract(answerer, members[: spec.extract])
         measures += extraction_measures(found, skipped=skipped, level=level)
-    return measures, [power_words(planted, alpha=1 - level)]
+    return measures, [power_words(exposed, lost=lost, alpha=1 - level)]

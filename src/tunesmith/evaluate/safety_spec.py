@@ -77,6 +77,15 @@ def safety_measure_names(spec: SafetySpec) -> list[str]:
     return names
 
 
+def safety_slices(spec: SafetySpec) -> dict[str, list[str]]:
+    """Measure -> the slices that it is also taken over: single attacks, detectors, attackers of membership."""
+    attacks = [f"attack={use.use}" for use in spec.attacks.use]
+    found = {"attack_success": attacks, "robust_accuracy": attacks}
+    found["ood_auroc"] = [f"detector={use.use}" for use in spec.detect.use]
+    found["membership_auc"] = ["attacker=loss", "attacker=min_k"] if spec.memory.rows else []
+    return {name: slices for name, slices in found.items() if slices}
+
+
 def safety_files(spec: SafetySpec) -> dict[str, str]:
     """Files that attacks name: place in the section `evaluate` -> path, relative to the project."""
     uses = enumerate(spec.attacks.use)

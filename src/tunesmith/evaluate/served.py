@@ -1,4 +1,4 @@
-"""The witness of a served expert: the probes go through the real serving path, over HTTP.
+"""The witness of a served expert: the probes go through the real serving path, over HTTP or in llama.cpp itself.
 
 The server speaks OpenAI's chat completions. Tokens in are told by their number (`usage`), likelihoods where the server
 has `logprobs`; what it does not tell stays empty in the witness, and parity says so.
@@ -10,6 +10,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -51,19 +52,55 @@ def served_witness(
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise UserError(Problem("wrong-address", "a served model has an address with http:// or https://", value=url))
-    said = []
-    for probe in probes:
-        turns = [{"role": turn.role, "content": turn.content} for turn in probe]
-        body = {
-            "model": model,
-            "messages": turns,
-            "max_tokens": at_most_tokens,
-            "temperature": 0,
-            "logprobs": True,
-            "top_logprobs": 20,
-        }
-        said.append(_said(_post(f"{url.rstrip('/')}/chat/completions", body, key, seconds), url, len(turns)))
+
+    def ask(body: Mapping[str, Any]) -> Any:
+        return _post(f"{url.rstrip('/')}/chat/completions", {"model": model, **body}, key, seconds)
+
+    said = [_said(ask(_body(probe, at_most_tokens)), url, len(probe)) for probe in probes]
     return Witness(form="served", said=tuple(said))
+
+
+def llama_cpp_witness(
+    file: Path, probes: Sequence[Conversation], *, at_most_tokens: int = 12, context: int = 2048
+) -> Witness | None:
+    """Let llama.cpp answer every probe from a GGUF file, with the tokeniser and the template that it reads there.
+
+    None where its binding is not installed (`pip install xllamacpp`). It runs in this process and opens no port.
+
+    Args:
+        file: the GGUF file.
+        probes: conversations.
+        at_most_tokens: longest answer; the same as of the witness it is compared with.
+        context: tokens of the longest probe and its answer.
+
+    Raises:
+        UserError: llama.cpp does not load the file, or refuses a probe.
+    """
+    try:
+        import xllamacpp
+    except ModuleNotFoundError:
+        return None
+    params = xllamacpp.CommonParams()
+    params.model.path = str(file)
+    params.n_ctx, params.n_parallel, params.use_jinja = context, 1, True
+    try:
+        server = xllamacpp.Server(params)
+        told = [server.handle_chat_completions(_body(probe, at_most_tokens)) for probe in probes]
+    except (RuntimeError, ValueError) as error:
+        raise UserError(Problem("no-llama-cpp", f"llama.cpp refuses: {shorten(error)}", "", str(file))) from None
+    said = [_said(answer, str(file), len(probe)) for answer, probe in zip(told, probes, strict=True)]
+    return Witness(form="quantised, in llama.cpp", said=tuple(said))
+
+
+def _body(probe: Conversation, at_most_tokens: int) -> dict[str, Any]:
+    turns = [{"role": turn.role, "content": turn.content} for turn in probe]
+    return {
+        "messages": turns,
+        "max_tokens": at_most_tokens,
+        "temperature": 0,
+        "logprobs": True,
+        "top_logprobs": 20,
+    }
 
 
 def _post(address: str, body: Mapping[str, Any], key: str | None, seconds: float) -> Any:

@@ -13,6 +13,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Likelihood, Sampling, Usage
 from tunesmith.models.chat import Chat
+from tunesmith.models.engines import Engine, engine_problem, into_engine
 from tunesmith.models.generate import Generated, Generation, Progress, Thought, generate, stop_ids_of
 from tunesmith.models.likelihood import option_likelihood, text_likelihood
 from tunesmith.models.prefix import PrefixMemory
@@ -168,26 +169,31 @@ class LocalAnswerer:
 
 
 @contextlib.contextmanager
-def open_model(base_path: Path | str, adapter_path: Path | str | None = None, *, name: str) -> Iterator[LocalAnswerer]:
+def open_model(
+    base_path: Path | str, adapter_path: Path | str | None = None, *, name: str, engine: Engine = "exact"
+) -> Iterator[LocalAnswerer]:
     """Load a model, and free its memory when the block ends.
 
     On a CPU the weights are float32 and an adapter is merged into them in memory: alike to rounding, and quicker. On a
     GPU they are bfloat16 where it has that, and the adapter stays beside them: merging would round it away. A base that
-    an adapter was trained on in 4 bits is unpacked from those 4 bits.
+    an adapter was trained on in 4 bits is unpacked from those 4 bits. On a GPU `engine` changes nothing.
 
     Args:
         base_path: folder of the base model.
         adapter_path: folder of an adapter in PEFT's format with safetensors weights; None: the base itself.
         name: what answers are called.
+        engine: arithmetic on a CPU, see `models.engines`.
 
     Raises:
-        UserError: a folder is unsafe, incomplete, or does not fit the other.
+        UserError: a folder is unsafe, incomplete, or does not fit the other; this machine has not the `engine`.
     """
     import torch
 
     from tunesmith.models.adapters import load_base
     from tunesmith.models.load import load_model
 
+    if problem := engine_problem(engine):
+        raise UserError(problem)
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32
     chat = Chat.of(base_path)
@@ -197,7 +203,7 @@ def open_model(base_path: Path | str, adapter_path: Path | str | None = None, *,
     else:
         model = load_base(Path(base_path), Path(adapter_path), dtype=dtype, device=device)
         model = _with_adapter(model, Path(adapter_path), merge=dtype == torch.float32)
-    answerer = LocalAnswerer(model, chat, name)
+    answerer = LocalAnswerer(model if cuda else into_engine(model, engine), chat, name)
     del model
     try:
         yield answerer

@@ -232,9 +232,10 @@ class _PackedFlash(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         # With the normaliser of the whole row, each set's kernel gives exactly that set's share of the gradient.
-        query, key, value, out, normaliser = ctx.saved_tensors
+        # The kernel's backward pass takes three times as long in bfloat16 as in float32 (docs/lab.md).
+        query, key, value, out, normaliser, grad = (_wide(states) for states in (*ctx.saved_tensors, grads[0]))
         layout, scale, prefix = ctx.layout, ctx.scale, ctx.layout.prefix
-        grad, repeats = grads[0].contiguous(), query.shape[0] // key.shape[0]
+        grad, repeats = grad.contiguous(), query.shape[0] // key.shape[0]
         grad_query, grad_key, grad_value = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
         for group in layout.groups:
             given = _gather(group, grad)
@@ -259,7 +260,12 @@ class _PackedFlash(torch.autograd.Function):
             grad_query[:, prefix:] += parts[0].reshape(grad_query[:, prefix:].shape)
             grad_key[:, :prefix] += parts[1][0]
             grad_value[:, :prefix] += parts[2][0]
-        return grad_query, grad_key, grad_value, None, None
+        return *(part.to(grads[0].dtype) for part in (grad_query, grad_key, grad_value)), None, None
+
+
+def _wide(states: Tensor) -> Tensor:
+    """In float32 what has half its width."""
+    return states.float() if states.dtype in (torch.bfloat16, torch.float16) else states
 
 
 def _gather(group: Group, states: Tensor) -> Tensor:

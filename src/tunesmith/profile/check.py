@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 from typing import Protocol
 
 from tunesmith.core.errors import Problem, did_you_mean, shorten
@@ -42,6 +43,7 @@ def measurable(
     *,
     attributes: Collection[str],
     unsliced: Collection[str] = (),
+    slices: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[Problem]:
     """Whether every target and every protected attribute can be measured by something in the project file.
 
@@ -50,6 +52,7 @@ def measurable(
         measures: name -> range of every measure that the evaluation will make.
         attributes: names of the attributes that the data sources give to their rows.
         unsliced: measures that are made over all rows only.
+        slices: measure -> slices of its own that it is taken over besides (`attack=typos`); no others.
     """
     found: list[Problem] = []
     for index, target in enumerate(spec.targets):
@@ -60,6 +63,9 @@ def measurable(
             found.append(Problem("unmeasured-target", message, hint, f"{place}.measure", value=target.measure))
             continue
         found += _range_problems(target, measures[target.measure], place)
+        if own := slices.get(target.measure):
+            found += _own_slice_problems(target, own, place)
+            continue
         found += _slice_problems(target, spec.labels, attributes, place)
         if target.slice not in (None, "all") and target.measure in unsliced:
             message = f"'{target.measure}' is measured over all rows only, not over '{target.slice}'"
@@ -186,6 +192,16 @@ def _slice_problems(
             yield Problem("unknown-label", message, did_you_mean(value, labels), f"{place}.slice", value=target.slice)
     elif name not in attributes:
         yield _unknown_attribute(name, attributes, f"{place}.slice")
+
+
+def _own_slice_problems(target: TargetSpec, own: Collection[str], place: str) -> Iterator[Problem]:
+    """For a measure that has slices of its own: is it taken over this one?"""
+    if target.slice in (None, "all", *own) or not all(str(target.slice).partition("=")):
+        return
+    message = f"'{target.measure}' is not measured over '{shorten(target.slice)}'"
+    yield Problem(
+        "unknown-slice", message, did_you_mean(str(target.slice), own), f"{place}.slice", value=shorten(target.slice)
+    )
 
 
 def _unknown_attribute(name: str, attributes: Collection[str], place: str) -> Problem:

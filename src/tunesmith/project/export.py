@@ -88,6 +88,7 @@ def _judge(project: Project, checkpoint: Checkpoint, made: tuple[Path, Path], ro
     import torch
 
     from tunesmith.evaluate.parity import parity_gate, probes
+    from tunesmith.evaluate.served import llama_cpp_witness
     from tunesmith.models.adapters import ADAPTER, open_trained
     from tunesmith.models.chat import Chat
     from tunesmith.models.gguf_file import opened_gguf
@@ -104,6 +105,8 @@ def _judge(project: Project, checkpoint: Checkpoint, made: tuple[Path, Path], ro
     others = [take_witness(load_model(made[0]), own, asked, form="merged")]
     if (made[1] / GGUF).is_file():
         others.append(take_witness(opened_gguf(made[1] / GGUF), own, asked, form="quantised"))
+        through = llama_cpp_witness(made[1] / GGUF, asked)
+        others += [through] if through else []
     gate = parity_gate(reference, others, scales=scales_of(measured, chat, asked))
     lowered = project.spec.gates.get("G5")
     return gate.model_copy(update={"lowered": lowered.warn}) if lowered else gate

@@ -16,6 +16,7 @@ from ruamel.yaml.reader import ReaderError
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.shelf import problems_of
+from tunesmith.evaluate.safety_spec import safety_slices
 from tunesmith.evaluate.spec import UNSLICED, measures
 from tunesmith.profile.check import measurable
 from tunesmith.project.spec import ProjectSpec
@@ -178,7 +179,8 @@ def room_problems(spec: ProjectSpec, root: Path) -> list[Problem]:
     attributes = {name for source in spec.data.sources for name in source.settings.get("attributes", [])}
     profile = spec.profile
     known = measures(spec.evaluate, profile.kind_of_task, profile.labels, terms=profile.terms, protect=profile.protect)
-    return found + measurable(profile, known, attributes=attributes, unsliced=UNSLICED)
+    own = safety_slices(spec.evaluate.safety)
+    return found + measurable(profile, known, attributes=attributes, unsliced=UNSLICED, slices=own)
 
 
 def _problems_of_the_rest(given: dict[str, Any], root: Path) -> list[Problem]:

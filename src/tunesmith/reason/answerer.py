@@ -65,6 +65,8 @@ class ExpertAnswerer:
 def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
     """A base model as it is, or an expert with its adapter, chat template and way of reasoning, until the block ends.
 
+    An expert answers in its own engine, a base exactly.
+
     Raises:
         UserError: files are missing or unsafe, or the chat template is not the one that the expert was trained with.
     """
@@ -73,7 +75,8 @@ def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
     expert = isinstance(thing, Expert)
     folder = thing.base_path if isinstance(thing, Expert) else thing.path
     adapter = thing.adapter_path if isinstance(thing, Expert) else None
-    with open_model(folder, adapter, name=thing.id or ("expert" if expert else "base")) as model:
+    engine = thing.reasoning.get("engine", "exact") if isinstance(thing, Expert) else "exact"
+    with open_model(folder, adapter, name=thing.id or ("expert" if expert else "base"), engine=engine) as model:
         _check_template(thing.chat_template_hash, model.chat.hash, folder)
         if not isinstance(thing, Expert):
             yield model

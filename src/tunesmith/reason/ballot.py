@@ -6,6 +6,7 @@ Axes: A conclusion (candidate), F feature.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -86,11 +87,11 @@ def _results(written: str) -> frozenset[str]:
 
 
 def _shared(one: Candidate, all_: Sequence[Candidate], results: Sequence[frozenset[str]]) -> dict[str, float]:
-    others = [results[place] for other in all_ if other is not one for place in other.places]
+    others = [place for other in all_ if other is not one for place in other.places]
+    told = Counter(result for place in others for result in results[place])
     own = [results[place] - {one.conclusion} for place in one.places]
-    shares = [sum(result in other for result in mine) / len(mine) for mine in own if mine for other in others]
-    inside = sum(one.conclusion in other for other in others)
-    return {"results": _mean(shares), "inside": math.log2(1 + inside)}
+    shares = [sum(told[result] for result in mine) / len(mine) / len(others) for mine in own if mine and others]
+    return {"results": _mean(shares), "inside": math.log2(1 + told[one.conclusion])}
 
 
 def _form(conclusion: str) -> dict[str, float]:

@@ -109,6 +109,16 @@ class Line:
         fused: Fused = fusion.fuse(chains, self.learnt)
         return fused
 
+    def taught(self, questions: Sequence[tuple[Sequence[Chain], str]]) -> Line:
+        """The line with what held-out questions teach its fusion and when to stop.
+
+        Args:
+            questions: the chains of each, as many as `paths.full()` draws, and its right conclusion in canonical form.
+        """
+        learnt = self.fusion.learn(questions) if self.fusion else {}
+        line = replace(self, learnt=learnt)
+        return replace(line, stopping=self.paths.fit(line, [chains for chains, _ in questions]))
+
     def answer(self, chains: Sequence[Chain]) -> Answer:
         """The answer to one question from its chains; needs no model.
 

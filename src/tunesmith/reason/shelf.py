@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tunesmith.reason.library import Solved
-    from tunesmith.reason.line import Job
+    from tunesmith.reason.line import Job, Line
 
 PATHS = Shelf("paths", "tunesmith.reason.paths")
 """Ways of reasoning."""
@@ -44,11 +44,21 @@ class Paths(Protocol):
         """The same without stopping early: how held-out rows are asked that fusion and stopping are taught on."""
         ...
 
-    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """What held-out rows teach about stopping, JSON values for `Line.stopping`; empty where nothing stops early.
 
         Args:
-            votes: of each row the conclusions of its chains, in the order they were drawn; None has no vote.
+            line: whose fusion is taught already.
+            rows: the chains of each row, as many as `full` draws, in the order they were drawn.
+        """
+        ...
+
+    def drawn(self, line: Line, chains: Sequence[Chain]) -> int:
+        """How many of a question's chains would have been drawn; needs no model.
+
+        Args:
+            line: with what stopping was taught.
+            chains: as many as `full` draws, in the order they were drawn.
         """
         ...
 

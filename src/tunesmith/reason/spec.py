@@ -27,6 +27,11 @@ class ReasonSpec(Section):
 
     paths: Use = Field(default=Use(use="direct"), description="way of reasoning, a name from the shelf of paths")
     sampling: SamplingSpec = Field(SamplingSpec(), description="how chains are drawn")
+    engine: Literal["exact", "bf16", "int8"] = Field(
+        "exact",
+        description="arithmetic of the answering model on a processor: `exact` is float32; `bf16` and `int8` (weights "
+        "and activations in 8 bits, row by row) are faster and change some answers (reasoning.md, Backends)",
+    )
     check: tuple[Use, ...] = Field((), description="what looks for mistakes in each chain")
     fuse: Use | None = Field(
         None, description="what makes one answer of several chains; null: the majority of their conclusions"

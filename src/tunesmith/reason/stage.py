@@ -14,6 +14,8 @@ from tunesmith.core.examples import read_examples
 from tunesmith.core.files import resolve_under, write_json
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Checkpoint, Example, Expert, Profile, Snapshot
+from tunesmith.models.engines import engine_problem
+from tunesmith.reason.effort import effort
 from tunesmith.reason.held_out import HeldOut
 from tunesmith.reason.library import Library, question_of, solved
 from tunesmith.reason.line import Job, Line
@@ -22,13 +24,13 @@ from tunesmith.reason.shelf import CHECKS, FUSIONS, PATHS
 from tunesmith.reason.spec import ReasonSpec
 
 NAME = "reason"
-VERSION = "2"
+VERSION = "3"
 
 ADAPTER, MODEL = "adapter", "model"
 """Folders inside a checkpoint: an adapter beside its base, or a whole model that was trained itself."""
 
-TAUGHT, CHAINS = "taught.json", "chains.jsonl"
-"""Files of an expert: what fusion and stopping were taught, and the chains that taught them."""
+TAUGHT, CHAINS, REPLAYED = "taught.json", "chains.jsonl", "replayed.json"
+"""Files of an expert: what fusion and stopping were taught, the chains that did, and what fewer would have given."""
 
 _ROWS_AT_ONCE = 32
 
@@ -40,6 +42,8 @@ def check(spec: ReasonSpec, root: Path) -> list[Problem]:
         found += CHECKS.problems(use, where=f"reason.check[{n}]")
     if spec.fuse:
         found += FUSIONS.problems(spec.fuse, where="reason.fuse")
+    if problem := engine_problem(spec.engine):
+        found.append(problem)
     if found:
         return found
     try:  # what components find wrong with each other's settings
@@ -59,6 +63,7 @@ def recipe(spec: ReasonSpec, profile: Profile, *, root: Path, seed: int) -> dict
     return {
         "paths": _plain(paths),
         "sampling": {**spec.sampling.model_dump(), "seed": seed},
+        "engine": spec.engine,
         "check": [
             _placed(_plain(CHECKS.settings(use, where=f"reason.check[{n}]")), root) for n, use in enumerate(spec.check)
         ],
@@ -83,8 +88,8 @@ def run(
 
     The trained model is the base with the checkpoint's adapter, or the checkpoint's own model where all was trained.
     Ways that show solved examples get a library of training rows; fusion and stopping are taught on validation rows.
-    Files: `library.jsonl` and `held_out.json` where there is a library, `taught.json` and `chains.jsonl` where
-    something was taught.
+    Files: `library.jsonl` and `held_out.json` where there is a library, `taught.json`, `chains.jsonl` and
+    `replayed.json` where something was taught.
 
     Raises:
         UserError: a component is unknown or its settings are wrong.
@@ -101,7 +106,8 @@ def run(
     )
     context.events.tell("note", NAME, f"the expert answers by '{told['paths']['use']}', {spec.at_most_tokens} tokens")
     with ExitStack() as stack:
-        model = functools.cache(lambda: stack.enter_context(context.open(expert.model_copy(update={"reasoning": {}}))))
+        bare = expert.model_copy(update={"reasoning": {"engine": spec.engine}})
+        model = functools.cache(lambda: stack.enter_context(context.open(bare)))
 
         def job(with_library: Library | None = None) -> Job:
             at_work = line if with_library is None else Line.of(told, library=with_library)
@@ -138,12 +144,10 @@ def _teach(job: Job, snapshot: Snapshot, at_most: int, context: Context) -> None
     paths = job.line.paths
     questions = _drawn(replace(job, line=replace(job.line, paths=paths.full())), known, context)
     write_chains(context.out / CHAINS, questions)
-    fusion = job.line.fusion
-    taught = {
-        "fusion": fusion.learn([(question.chains, question.right or "") for question in questions]) if fusion else {},
-        "stopping": paths.fit([[chain.conclusion for chain in question.chains] for question in questions]),
-    }
+    line = job.line.taught([(question.chains, question.right or "") for question in questions])
+    taught = {"fusion": line.learnt, "stopping": line.stopping}
     write_json(context.out / TAUGHT, taught)
+    write_json(context.out / REPLAYED, effort(job.line, questions))
     context.events.tell("note", NAME, f"fusion and stopping were taught on {len(questions)} validation rows")
 
 

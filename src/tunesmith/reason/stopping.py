@@ -44,7 +44,7 @@ class Stopping:
 
     def settled(self, votes: Votes) -> bool:
         """Whether the vote may stop here; always when all chains were drawn, or the rest could not change it."""
-        first, second, others = _standing(votes)
+        first, second, others = standing(votes)
         left = self.full - len(votes)
         if left <= 0 or first - second > left:
             return True
@@ -70,18 +70,42 @@ class Stopping:
             chance: share of questions in which early and full vote may differ.
             confidence: of the promise.
         """
-        from scipy.stats import binom
-
         full = max((len(votes) for votes in questions), default=1)
-        lead, rest = _prior(questions)
+        lead, rest = cls.prior(questions)
         best = cls(full, 0.0, lead, rest)
         for level in reversed(_LEVELS):
             rule = cls(full, level, lead, rest)
             differ = sum(winner(votes[: rule.drawn(votes)]) != winner(votes) for votes in questions)
-            if float(binom.cdf(differ, len(questions), chance)) > 1 - confidence:
+            if not confirmed(differ, len(questions), chance, confidence):
                 break
             best = rule
         return best
+
+    @staticmethod
+    def prior(questions: Sequence[Votes]) -> tuple[float, float]:
+        """The beta prior of largest likelihood for the share of the full vote's winner; both numbers in [0.1, 50]."""
+        import numpy as np
+        from scipy.optimize import minimize
+        from scipy.special import betaln
+
+        counts = [standing(votes) for votes in questions]
+        won, lost = (np.array([row[0] for row in counts]), np.array([row[1] + row[2] for row in counts]))
+        if not (won + lost).sum():
+            return 1.0, 1.0
+
+        def loss(x: np.ndarray) -> float:
+            a, b = np.exp(x)
+            return float(-np.sum(betaln(won + a, lost + b) - betaln(a, b)))
+
+        best = np.exp(minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(math.log(0.1), math.log(50))] * 2).x)
+        return float(best[0]), float(best[1])
+
+
+def confirmed(differ: int, questions: int, chance: float, confidence: float) -> bool:
+    """Whether a share of at most `chance` differs in the long run: the exact binomial test against a larger one."""
+    from scipy.stats import binom
+
+    return float(binom.cdf(differ, questions, chance)) <= 1 - confidence
 
 
 def winner(votes: Votes) -> str | None:
@@ -146,26 +170,7 @@ def _log_choose(many: int, few: int) -> float:
     return math.lgamma(many + 1) - math.lgamma(few + 1) - math.lgamma(many - few + 1)
 
 
-def _standing(votes: Votes) -> tuple[int, int, int]:
+def standing(votes: Votes) -> tuple[int, int, int]:
     """Votes of the leader, of the second, and of all others."""
     counts = sorted(Counter(vote for vote in votes if vote is not None).values(), reverse=True)
     return (counts[0] if counts else 0), (counts[1] if len(counts) > 1 else 0), sum(counts[2:])
-
-
-def _prior(questions: Sequence[Votes]) -> tuple[float, float]:
-    """The beta prior of largest likelihood for the share of the full vote's winner, both parameters in [0.1, 50]."""
-    import numpy as np
-    from scipy.optimize import minimize
-    from scipy.special import betaln
-
-    standing = [_standing(votes) for votes in questions]
-    won, lost = (np.array([row[0] for row in standing]), np.array([row[1] + row[2] for row in standing]))
-    if not (won + lost).sum():
-        return 1.0, 1.0
-
-    def loss(x: np.ndarray) -> float:
-        a, b = np.exp(x)
-        return float(-np.sum(betaln(won + a, lost + b) - betaln(a, b)))
-
-    best = np.exp(minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=[(math.log(0.1), math.log(50))] * 2).x)
-    return float(best[0]), float(best[1])

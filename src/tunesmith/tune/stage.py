@@ -58,7 +58,7 @@ def run(
     from tunesmith.tune.loop import train
     from tunesmith.tune.optimise import trained_weights
     from tunesmith.tune.phases import Room, seams_of
-    from tunesmith.tune.precision import device, dtype_for, settle
+    from tunesmith.tune.precision import device, dtype_for, settle, untried
     from tunesmith.tune.ranks import here
     from tunesmith.tune.sharding import gather, shard
     from tunesmith.tune.tracking import Run, tracked
@@ -69,6 +69,8 @@ def run(
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
     strategy = rules.STRATEGIES.build(filled[0].spec.strategy, where="tune.strategy")
+    if faster := untried(spec.precision, device()):
+        context.events.tell("note", NAME, faster)
     ranks = here(sharded=spec.parallel == "sharded")
     dtype = dtype_for(spec.precision, device())
     model = _adapted(filled[0].spec, strategy, base, ranks=ranks, context=context)

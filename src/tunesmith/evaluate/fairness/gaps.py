@@ -13,7 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
-from tunesmith.evaluate.statistics import Floats, Interval, cluster_codes, share_interval
+from tunesmith.evaluate.statistics import Floats, Interval, cluster_codes, effective_rows, share_interval
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,24 @@ class Cell:
         found = share_interval(self.values_M, self.clusters, level=level)
         return float(found.low or 0.0), float(found.high if found.high is not None else 1.0)
 
+    def sure_ends(self, level: float) -> tuple[float, float]:
+        """The same with continuity correction: what a difference of two shares is built on."""
+        rows = effective_rows(self.values_M, cluster_codes(self.clusters))
+        return corrected_wilson(self.value, rows, level=level)
+
+
+def corrected_wilson(share: float, rows: float, *, level: float) -> tuple[float, float]:
+    """Wilson's interval with continuity correction (Newcombe 1998a, method 4); `rows` > 0 may be fractional."""
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + level) / 2))
+    below = z * z - 2 - 1 / rows + 4 * share * (rows * (1 - share) + 1)
+    above = z * z + 2 - 1 / rows + 4 * share * (rows * (1 - share) - 1)
+    twice, whole = 2 * rows * share + z * z, 2 * (rows + z * z)
+    low = (twice - 1 - z * max(below, 0.0) ** 0.5) / whole if share > 0 else 0.0
+    high = (twice + 1 + z * max(above, 0.0) ** 0.5) / whole if share < 1 else 1.0
+    return max(0.0, min(low, share)), min(1.0, max(high, share))
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -67,12 +85,16 @@ def pairs_of(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
 
 
 def largest_gap(cells: Sequence[Cell], *, level: float) -> Gap:
-    """The largest difference of two shares; intervals of Newcombe (1998b, method 10), joint by Bonferroni."""
+    """The largest difference of two shares; intervals of Newcombe (1998b, method 11), joint by Bonferroni.
+
+    Method 11 has a continuity correction. Without it a gap of two groups of 25 rows is seen where there is none in up
+    to 6.5 % of cases at 95 %, with it in at most 3.3 % (all shares counted out, docs/evaluation.md).
+    """
     pairs = pairs_of(cells)
     if not pairs:
         return Gap(None, Interval(None, None, "none: no two groups to compare"), None, 0)
     each = 1 - (1 - level) / len(pairs)
-    ends = {id(cell): cell.ends(each) for pair in pairs for cell in pair}
+    ends = {id(cell): cell.sure_ends(each) for pair in pairs for cell in pair}
     signed = [_newcombe(a.value, ends[id(a)], b.value, ends[id(b)]) for a, b in pairs]
     return _largest(pairs, signed, f"Newcombe, {len(pairs)} pairs of groups together")
 

@@ -1,11 +1,16 @@
-"""The reasons of G3 and G4 in Chinese, said anew from their evidence; other reasons stay as they are."""
+"""The reasons of all gates in Chinese, said anew from their evidence; what is not known stays as it is."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from tunesmith.core.types import Measure, Target
+from tunesmith.evaluate.report.chinese_gates import early_reason
 from tunesmith.evaluate.wording import figure, percent, points
 
 Texts = Mapping[str, str]
@@ -30,7 +35,22 @@ def reason_text(reason: Mapping[str, Any], texts: Texts) -> str:
         return texts["say.no_groups_of"].format(attribute=evidence["attribute"])
     if reason["code"].startswith("target-") and "target" in evidence:
         return _target(evidence, texts) + _general(evidence, texts)
-    return str(reason["message"])
+    return early_reason(reason["code"], evidence, texts) or str(reason["message"])
+
+
+def note_text(note: str) -> str:
+    """A note of the report in Chinese with the same figures; the English one where it is not known."""
+    for pattern, chinese in _notes():
+        if found := pattern.fullmatch(note):
+            return chinese.format(*found.groups())
+    return note
+
+
+@cache
+def _notes() -> tuple[tuple[re.Pattern[str], str], ...]:
+    text = (files("tunesmith.evaluate.report") / "notes_zh.json").read_text(encoding="utf-8")
+    pairs: dict[str, str] = json.loads(text)
+    return tuple((re.compile("(.+?)".join(map(re.escape, note.split("{}")))), said) for note, said in pairs.items())
 
 
 def _target(evidence: Mapping[str, Any], texts: Texts) -> str:

@@ -25,10 +25,11 @@ from tunesmith.evaluate.asking import Asked
 from tunesmith.evaluate.findings import Findings
 from tunesmith.evaluate.measuring import Sides, build_metrics, find, main_measure
 from tunesmith.evaluate.power import rows_for, rows_needed, smallest_seen
-from tunesmith.evaluate.report.curves import reliability, risk_coverage
+from tunesmith.evaluate.report.curves import by_label, reliability, risk_coverage
+from tunesmith.evaluate.report.thinking import thinking
 from tunesmith.evaluate.retention import General
 from tunesmith.evaluate.rows import Row, read_lines
-from tunesmith.evaluate.scoring import scorer_of_measure
+from tunesmith.evaluate.scoring import build_scorers, scorer_of_measure
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 
 _LONGEST_TEXT = 1200
@@ -75,18 +76,27 @@ def content(report: Report, story: Story, spec: EvaluateSpec, *, run: str) -> di
         "about": {name: info.about for name, info in MEASURES.items()},
         "curves": curves(story.checkpoint),
         "calibration": {
-            "expert": reliability(story.sides.expert_labels),
-            "base_fair": reliability(story.sides.base_fair),
+            "expert": reliability(by_label(story.sides.expert_labels)),
+            "base_fair": reliability(by_label(story.sides.base_fair)),
         },
         "risk_coverage": {
             "expert": risk_coverage(story.sides.expert_labels),
             "base_fair": risk_coverage(story.sides.base_fair),
         },
+        "thinking": _shortened_thinking(
+            thinking(
+                story.sides.expert,
+                story.expert,
+                scorer=(scorer, build_scorers(spec, story.profile)[scorer]),
+                level=spec.level,
+            )
+        ),
         "worse_slices": [measure.model_dump(mode="json") for measure in story.findings.slices.worse],
         "slices_tried": story.findings.slices.tried,
         "fairness": story.findings.fairness,
         "judge": story.findings.judge,
         "attacks": [],
+        "attacked": [],
         "latency_ms": {"expert": _times(story.sides.expert_alone), "base": _times(story.sides.base_alone)},
         "changes": dict(Counter(example["change"] for example in examples)),
         "examples": chosen(examples, spec.examples),
@@ -209,6 +219,12 @@ def _shortened(example: Mapping[str, Any]) -> dict[str, Any]:
         if copy[side] is not None:
             copy[side] = {**copy[side], "text": _short(copy[side]["text"])}
     return copy
+
+
+def _shortened_thinking(told: dict[str, Any]) -> dict[str, Any]:
+    for example in (example for fault in told.get("faults", ()) for example in fault["examples"]):
+        example |= {key: _short(example[key]) for key in ("prompt", "reference", "written")}
+    return told
 
 
 def _short(text: str) -> str:

@@ -10,22 +10,27 @@ from typing import Any
 
 from tunesmith.core.files import read_json, write_json, write_text
 from tunesmith.evaluate.measuring import Sides
-from tunesmith.evaluate.report.chinese import reason_text
+from tunesmith.evaluate.report.chinese import note_text, reason_text
 from tunesmith.evaluate.report.content import joined
 from tunesmith.evaluate.report.plots import figures
-from tunesmith.evaluate.rows import write_lines
+from tunesmith.evaluate.rows import read_lines, write_lines
+from tunesmith.evaluate.safety_spec import SAFETY
 from tunesmith.evaluate.spec import FAIRNESS
 from tunesmith.evaluate.wording import figure
 
 LANGUAGES = ("en", "zh")
-ATTACKS = "attacks.json"
-"""What the attacks came to, where there were any: name -> settings, rows by outcome, questions asked."""
+ATTACKS, SUCCESSES = "attacks.json", "attacks.jsonl"
+"""What the attacks came to, where there were any: name -> settings, rows by outcome, questions asked; what worked."""
+
+SHOWN_OF_AN_ATTACK = 3
+_ATTACKED = ("attack_success", "robust_accuracy")
 
 
 def write_report(folder: Path, found: dict[str, Any], sides: Sides) -> None:
     """Write `report.json`, `report.html` and `answers.jsonl` (every held-out row) into `folder`."""
     if (folder / ATTACKS).is_file():
         found = {**found, "attacks": attack_lines(read_json(folder / ATTACKS), found["measures"])}
+        found |= {"attacked": successes(read_lines(folder / SUCCESSES))}
     write_json(folder / "report.json", found)
     write_lines(folder / "answers.jsonl", joined(sides, found["scorer"]))
     write_text(folder / "report.html", render(found))
@@ -38,6 +43,16 @@ def attack_lines(attacks: dict[str, Any], measures: list[dict[str, Any]]) -> lis
         {"name": name, "success": success.get(f"attack={name}"), **{k: told.get(k, 0) for k in _ATTACK_FIELDS}}
         for name, told in attacks.items()
     ]
+
+
+def successes(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first successes of each attack, for the page; all of them stand in `attacks.jsonl`."""
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        few = shown.setdefault(line["attack"], [])
+        if len(few) < SHOWN_OF_AN_ATTACK:
+            few.append({key: line[key] for key in ("attack", "before", "after", "right", "said_before", "said")})
+    return [line for few in shown.values() for line in few]
 
 
 _ATTACK_FIELDS = ("rows", "queries", "unscored", "edits_refused", "settings")
@@ -64,6 +79,7 @@ def render(found: dict[str, Any]) -> str:
         script=_part("report.js"),
         main_measures=[m for m in found["measures"] if m["slice"] == "all" and m["name"] not in FAIRNESS],
         fairness=[m for m in found["measures"] if m["name"] in FAIRNESS],
+        guarded=[m for m in found["measures"] if m["name"] in SAFETY and m["name"] not in _ATTACKED],
         slices=sorted((m for m in found["measures"] if _is_slice(m)), key=_slice_order),
     )
 
@@ -75,12 +91,14 @@ def _said_of(found: dict[str, Any], language: str) -> dict[str, str]:
     for g, gate in enumerate(found["gates"]):
         for r, reason in enumerate(gate["reasons"]):
             said[f"reason.{g}.{r}"] = reason["message"] if language == "en" else reason_text(reason, words)
+    for n, note in enumerate(found["notes"]):
+        said[f"note.{n}"] = note if language == "en" else note_text(note)
     return said
 
 
 def _is_slice(measure: dict[str, Any]) -> bool:
-    """Whether it stands in the table of slices: fairness and attacks have tables of their own."""
-    apart = measure["name"] in FAIRNESS or measure["slice"].startswith("attack=")
+    """Whether it stands in the table of slices: fairness and safety have tables of their own."""
+    apart = measure["name"] in FAIRNESS or measure["name"] in SAFETY
     return measure["slice"] != "all" and not apart
 
 

@@ -1,4 +1,4 @@
-"""The report's plots as plotly figures in plain JSON; colours that work on light and dark ground.
+"""The report's plots as plotly figures in plain JSON.
 
 Each function takes the report's content and the texts of one language, and gives None where there is nothing to draw.
 """
@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.evaluate.report.drawing import COLOURS, Figure, Texts, escaped, layout, reliability_figure
+from tunesmith.evaluate.report.thinking_plots import effort_plot, honesty_plot
 from tunesmith.evaluate.spec import MEASURES
 
-Figure = dict[str, Any]
-Texts = Mapping[str, str]
-
-COLOURS = {"expert": "#2f7de1", "base": "#8b95a5", "base_fair": "#d29a3a"}
 _ROW_PIXELS = 26
 _LONGEST_LABEL = 44
 
@@ -29,6 +27,8 @@ def figures(found: Mapping[str, Any], texts: Texts) -> dict[str, Figure]:
         "risk_coverage": risk_plot(found, texts),
         "fairness": fairness_plot(found, texts),
         "latency": latency_plot(found, texts),
+        "effort": effort_plot(found, texts),
+        "honesty": honesty_plot(found, texts),
     }
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -92,8 +92,8 @@ def curves_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     right = {"overlaying": "y", "side": "right", "showgrid": False, "title": {"text": texts["lr"]}, "tickformat": ".1e"}
     right |= {"automargin": True, "rangemode": "tozero"}
     starts = [n for n in range(1, len(points)) if points[n].get("phase") != points[n - 1].get("phase")]
-    layout = _layout(340, x=texts["step"], y=texts["loss"]) | {"yaxis2": right}
-    layout["shapes"] = [
+    drawn = layout(340, x=texts["step"], y=texts["loss"]) | {"yaxis2": right}
+    drawn["shapes"] = [
         {
             "type": "line",
             "x0": n + 0.5,
@@ -105,37 +105,16 @@ def curves_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
         }
         for n in starts
     ]
-    layout["yaxis"]["rangemode"] = "tozero"
-    return {"data": data, "layout": layout}
+    drawn["yaxis"]["rangemode"] = "tozero"
+    return {"data": data, "layout": drawn}
 
 
 def calibration_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     """Reliability diagram: share right against stated confidence."""
     if not found["calibration"]["expert"]:
         return None
-    diagonal = {"color": COLOURS["base"], "width": 1, "dash": "dash"}
-    data: list[Figure] = [
-        {"type": "scatter", "mode": "lines", "x": [0, 1], "y": [0, 1], "line": diagonal, "name": texts["perfect"]}
-    ]
-    for model in ("base_fair", "expert"):
-        bins = found["calibration"][model]
-        most = max((b["n"] for b in bins), default=1)
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": texts[model],
-                "x": [b["confidence"] for b in bins],
-                "y": [b["right"] for b in bins],
-                "customdata": [b["n"] for b in bins],
-                "hovertemplate": "%{x:.2f} → %{y:.2f}, n = %{customdata}<extra></extra>",
-                "line": {"color": COLOURS[model], "width": 1},
-                "marker": {"color": COLOURS[model], "size": [6 + 20 * (b["n"] / most) ** 0.5 for b in bins]},
-            }
-        )
-    layout = _layout(380, x=texts["confidence"], y=texts["right"])
-    layout["xaxis"]["range"] = layout["yaxis"]["range"] = [-0.04, 1.04]
-    return {"data": data, "layout": layout}
+    series = [(texts[model], COLOURS[model], found["calibration"][model]) for model in ("base_fair", "expert")]
+    return reliability_figure(series, texts, stated=texts["confidence"])
 
 
 def risk_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
@@ -155,10 +134,10 @@ def risk_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
         for model in ("base_fair", "expert")
         if curves[model]
     ]
-    layout = _layout(380, x=texts["coverage"], y=texts["risk"])
-    layout["xaxis"] |= {"range": [0, 1.02], "tickformat": ".0%"}
-    layout["yaxis"] |= {"rangemode": "tozero", "tickformat": ".0%"}
-    return {"data": data, "layout": layout}
+    drawn = layout(380, x=texts["coverage"], y=texts["risk"])
+    drawn["xaxis"] |= {"range": [0, 1.02], "tickformat": ".0%"}
+    drawn["yaxis"] |= {"rangemode": "tozero", "tickformat": ".0%"}
+    return {"data": data, "layout": drawn}
 
 
 _MOST_GROUPS = 40
@@ -191,10 +170,10 @@ def fairness_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
             "width": 3,
         },
     }
-    layout = _layout(_ROW_PIXELS * len(groups) + 90, x=texts["accuracy_of_group"], y="")
-    layout["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
-    layout["yaxis"] |= {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False}
-    return {"data": [series], "layout": layout}
+    drawn = layout(_ROW_PIXELS * len(groups) + 90, x=texts["accuracy_of_group"], y="")
+    drawn["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
+    drawn["yaxis"] |= {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False}
+    return {"data": [series], "layout": drawn}
 
 
 def latency_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
@@ -210,10 +189,10 @@ def latency_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
             )
     if not data:
         return None
-    layout = _layout(380, x=texts["latency_axis"], y=texts["share_of_requests"])
-    layout["xaxis"]["rangemode"] = "tozero"
-    layout["yaxis"] |= {"range": [0, 1.04], "tickformat": ".0%"}
-    return {"data": data, "layout": layout}
+    drawn = layout(380, x=texts["latency_axis"], y=texts["share_of_requests"])
+    drawn["xaxis"]["rangemode"] = "tozero"
+    drawn["yaxis"] |= {"range": [0, 1.04], "tickformat": ".0%"}
+    return {"data": data, "layout": drawn}
 
 
 def _dots(
@@ -229,16 +208,16 @@ def _dots(
         rows = [(name, value[name, model]) for name in names if (name, model) in value]
         if rows:
             data.append(_series(model, rows, places, texts, whiskers=whiskers))
-    layout = _layout(_ROW_PIXELS * len(names) + 110, x="", y="")
-    layout["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
-    layout["yaxis"] |= {
+    drawn = layout(_ROW_PIXELS * len(names) + 110, x="", y="")
+    drawn["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
+    drawn["yaxis"] |= {
         "tickmode": "array",
         "tickvals": [places[name] for name in names],
         "ticktext": [_label(name) for name in names],
         "range": [-0.7, len(names) - 0.3],
         "showgrid": False,
     }
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": drawn}
 
 
 def _joints(value: Mapping[tuple[str, str], Mapping[str, Any]], places: Mapping[str, int]) -> Figure:
@@ -280,7 +259,7 @@ def _series(
         "name": texts[model],
         "x": [m["value"] for _, m in rows],
         "y": [places[name] + lift.get(model, 0.0) for name, _ in rows],
-        "text": [_escaped(name) for name, _ in rows],
+        "text": [escaped(name) for name, _ in rows],
         "customdata": [m["n"] for _, m in rows],
         "hovertemplate": "%{text}: %{x:.1%}, n = %{customdata}<extra>" + texts[model] + "</extra>",
         "marker": {
@@ -305,24 +284,4 @@ def _series(
 
 
 def _label(name: str) -> str:
-    return _escaped(name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…")
-
-
-def _escaped(name: str) -> str:
-    """Plotly reads a few HTML tags in labels: a data label must not become one."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _layout(height: int, *, x: str, y: str) -> Figure:
-    grid = "rgba(139,149,165,0.22)"
-    axis = {"gridcolor": grid, "zerolinecolor": grid, "automargin": True}
-    return {
-        "height": height,
-        "margin": {"l": 16, "r": 24, "t": 36, "b": 40},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"family": "system-ui, sans-serif", "size": 13},
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
-        "xaxis": {**axis, "title": {"text": x}},
-        "yaxis": {**axis, "title": {"text": y}},
-    }
+    return escaped(name if len(name) <= _LONGEST_LABEL else name[: _LONGEST_LABEL - 1] + "…")

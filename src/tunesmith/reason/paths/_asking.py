@@ -12,7 +12,7 @@ from tunesmith.core.spec import Use
 from tunesmith.core.types import Answer, Example, Message
 from tunesmith.reason.chains import Chain
 from tunesmith.reason.library import Solved
-from tunesmith.reason.line import Job
+from tunesmith.reason.line import Job, Line
 from tunesmith.reason.shelf import PATHS
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -47,9 +47,13 @@ class Asking:
         """See `Paths.full`: itself."""
         return self
 
-    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """See `Paths.fit`: nothing."""
         return {}
+
+    def drawn(self, line: Line, chains: Sequence[Chain]) -> int:
+        """See `Paths.drawn`: all."""
+        return len(chains)
 
     def prepare(self, rows: Sequence[Example], job: Callable[[], Job]) -> list[Solved]:
         """See `Paths.prepare`: nothing."""

@@ -11,9 +11,10 @@ from pydantic import Field
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.spec import Use
 from tunesmith.reason.chains import Chain
-from tunesmith.reason.line import Job
+from tunesmith.reason.line import Job, Line
 from tunesmith.reason.paths._asking import Several
 from tunesmith.reason.paths.self_consistency import SelfConsistency
+from tunesmith.reason.settling import Settling
 from tunesmith.reason.stopping import Stopping
 
 
@@ -44,14 +45,13 @@ class Adaptive(Several):
 
     def draw(self, job: Job, questions: Sequence[Conversation]) -> list[list[Chain]]:
         """See `Paths.draw`."""
-        rule = Stopping(**{"full": self.at_most, "level": self.differ, **job.line.stopping})
         drawn: list[list[Chain]] = [[] for _ in questions]
         open_, size = list(range(len(questions))), min(self.first, self.at_most)
         while open_:
             numbers = [range(len(drawn[n]), min(self.at_most, len(drawn[n]) + size)) for n in open_]
             for n, chains in zip(open_, self.chains(job, [questions[n] for n in open_], numbers), strict=True):
                 drawn[n] += chains
-            open_ = [n for n in open_ if not rule.settled([chain.conclusion for chain in drawn[n]])]
+            open_ = [n for n in open_ if len(drawn[n]) < self.at_most and not self._settled(job.line, drawn[n])]
             size = self.step
         return drawn
 
@@ -59,6 +59,25 @@ class Adaptive(Several):
         """See `Paths.full`: every question has all its chains."""
         return SelfConsistency(ask=self.ask, draws=self.at_most)
 
-    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
-        """See `Paths.fit`: when to stop."""
-        return asdict(Stopping.fit(votes, chance=self.differ)) if votes else {}
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
+        """See `Paths.fit`: when to stop; by the line's own answers where it has a fusion, else by votes."""
+        if not rows:
+            return {}
+        if line.fusion is not None:
+            return asdict(Settling.fit(line, rows, chance=self.differ))
+        return asdict(Stopping.fit([_votes(chains) for chains in rows], chance=self.differ))
+
+    def drawn(self, line: Line, chains: Sequence[Chain]) -> int:
+        """See `Paths.drawn`."""
+        looks = range(min(self.first, len(chains)), len(chains), self.step)
+        return next((n for n in looks if self._settled(line, chains[:n])), len(chains))
+
+    def _settled(self, line: Line, chains: Sequence[Chain]) -> bool:
+        taught = line.stopping
+        if "weights" in taught:
+            return Settling(**{**taught, "weights": tuple(taught["weights"])}).settled(line, chains)
+        return Stopping(**{"full": self.at_most, "level": self.differ, **taught}).settled(_votes(chains))
+
+
+def _votes(chains: Sequence[Chain]) -> list[str | None]:
+    return [None if chain.unscored else chain.conclusion for chain in chains]

@@ -11,7 +11,7 @@ from pydantic import Field
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.spec import Use
 from tunesmith.reason.chains import Chain
-from tunesmith.reason.line import Job
+from tunesmith.reason.line import Job, Line
 from tunesmith.reason.paths._asking import Several
 
 
@@ -38,6 +38,10 @@ class SelfConsistency(Several):
         """See `Paths.full`: itself."""
         return self
 
-    def fit(self, votes: Sequence[Sequence[str | None]]) -> dict[str, Any]:
+    def fit(self, line: Line, rows: Sequence[Sequence[Chain]]) -> dict[str, Any]:
         """See `Paths.fit`: nothing."""
         return {}
+
+    def drawn(self, line: Line, chains: Sequence[Chain]) -> int:
+        """See `Paths.drawn`: all."""
+        return len(chains)

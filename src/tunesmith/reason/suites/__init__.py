@@ -1,8 +1,8 @@
 """Generated questions of several steps whose chains and answers can be checked, from a fixed seed.
 
 Four families (`dosage`, `credit`, `maintenance`, `stock`) with three plans each and five wordings a plan. Three
-wordings are for training, one for validation, one for the test, so a test question is told in words that no training
-question has, about steps that training questions have too.
+wordings are for training, beside stories composed of phrases, one for validation, one for the test, so a test question
+is told in words that no training question has, about steps that training questions have too.
 """
 
 from __future__ import annotations

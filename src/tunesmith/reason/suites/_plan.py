@@ -1,17 +1,28 @@
-"""Exercises from plans: facts are drawn, steps are computed, and a wording tells the story."""
+"""Exercises from plans: facts are drawn, steps are computed, and a wording tells the story.
+
+Three wordings a plan teach a small model those three and nothing of language: it takes numbers by their place. So most
+training stories are composed: each fact is told by one of several phrases (`phrases.json`), in any order. Validation
+and test have wordings of their own, which share no phrase with those.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
 Part = Literal["train", "valid", "test"]
 
 PARTS: tuple[Part, ...] = ("train", "train", "train", "valid", "test")
 """Which part each of a plan's five wordings belongs to: no wording is in two."""
+
+COMPOSED = 0.8
+"""Share of the training exercises whose story is composed, where the plan has phrases."""
 
 MOST = 9999
 """Largest number in an exercise: small models are to show that they reason, not that they multiply."""
@@ -61,7 +72,8 @@ class Exercise:
     """A question with its worked solution.
 
     Args:
-        family, plan, wording: where it comes from; family, plan and wording together are its template.
+        family, plan, wording: where it comes from; family, plan and wording together are its template. A composed
+            story has the number after the last wording's.
         question: for the model.
         solution: one step a line, each with its equation.
         answer: the last step's result, a whole number.
@@ -118,7 +130,8 @@ def worked(plan: Plan, facts: Mapping[str, int]) -> list[tuple[str, int]] | None
 
 
 def _drawn(family: str, plan: Plan, part: Part, dice: random.Random) -> Exercise | None:
-    number = dice.choice([n for n, of in enumerate(PARTS) if of == part])
+    composed = part == "train" and plan.name in _phrases() and dice.random() < COMPOSED
+    number = len(PARTS) if composed else dice.choice([n for n, of in enumerate(PARTS) if of == part])
     facts = {name: dice.randrange(low, high + 1, step) for name, (low, high, step) in plan.facts.items()}
     words = {name: dice.choice(list(some)) for name, some in plan.words.items()}
     lines = worked(plan, facts)
@@ -127,5 +140,37 @@ def _drawn(family: str, plan: Plan, part: Part, dice: random.Random) -> Exercise
     told = [
         f"{step.words}: {equation} {step.unit}".rstrip() for step, (equation, _) in zip(plan.steps, lines, strict=True)
     ]
-    question = plan.wordings[number].format(**facts, **words)
+    story = _composed(_phrases()[plan.name], dice) if composed else (plan.wordings[number],)
+    question = "".join(_capital(piece.format(**facts, **words)) for piece in story)
     return Exercise(family, plan.name, number, question, "\n".join(told), str(lines[-1][1]), len(lines))
+
+
+@cache
+def _phrases() -> dict[str, Any]:
+    """Plan -> its `facts`, each with phrases that tell it, and the ways to `ask`."""
+    found: dict[str, Any] = json.loads(Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _composed(phrases: Mapping[str, Any], dice: random.Random) -> list[str]:
+    """A story in sentences with braces: every fact once, in any order, the question before or behind them."""
+    told = [dice.choice(some) for some in phrases["facts"].values()]
+    dice.shuffle(told)
+    asked = dice.choice(phrases["ask"])
+    if asked.endswith("?") and dice.random() < 0.3:
+        return [f"{asked[:-1]} if {', '.join(told[:-1])}, and {told[-1]}?"]
+    sentences = [told[0]]
+    for phrase in told[1:]:
+        joint = dice.choice((". ", "; ", ", and "))
+        if joint == ". ":
+            sentences[-1] += joint
+            sentences.append(phrase)
+        else:
+            sentences[-1] += joint + phrase
+    if dice.random() < 0.2:
+        return [f"{asked} ", *sentences[:-1], f"{sentences[-1]}."]
+    return [*sentences[:-1], f"{sentences[-1]}. ", asked]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
