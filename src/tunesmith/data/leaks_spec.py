@@ -34,7 +34,7 @@ class Leaks(Section):
         gt=0.0,
         le=1.0,
         description="cosine of two questions' sentence vectors from which on both ask the same; null: do not look "
-        "(an encoder reads every question, 20 ms each on one thread; 0.9 is a start)",
+        "(an encoder reads every question, 20 ms each on one thread; 0.85 is a start)",
     )
     encoder: str = Field(
         "all-minilm-l6-v2",
