@@ -14,7 +14,8 @@ from evaluate_fakes import FakeModel
 from fakes import tiny_model_folder
 from tunesmith.core.errors import MissingLibrary, UserError
 from tunesmith.core.types import Answer
-from tunesmith.evaluate.benchmarks import at_hand, benchmark_measures, harness_model, run_benchmarks, task_file
+from tunesmith.evaluate.asking import at_hand
+from tunesmith.evaluate.benchmarks import benchmark_measures, harness_model, run_benchmarks, task_file
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.spec import BenchmarksSpec
 from tunesmith.evaluate.statistics import Sampling

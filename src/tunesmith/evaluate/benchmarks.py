@@ -195,16 +195,6 @@ def harness_model(answerer: LikelihoodAnswerer, *, chat: bool = False) -> Any:
     return ThroughAnswerer()
 
 
-def at_hand(answerer: Any) -> Any | None:
-    """The model of this machine behind an answerer, an expert's way of reasoning taken off; None where there is none.
-
-    A benchmark scores texts without reasoning, so base and expert are asked alike.
-    """
-    if hasattr(answerer, "model") and hasattr(answerer, "chat"):
-        return answerer
-    return at_hand(answerer.model) if hasattr(answerer, "model") else None
-
-
 def _refuse_the_likeliest(requests: Sequence[Any], name: str) -> None:
     """One continuation to a question is no choice: the task asks whether it is what the model would have said."""
     options = Counter((request.task_name, request.doc_id) for request in requests)
