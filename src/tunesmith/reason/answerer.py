@@ -11,6 +11,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.files import read_json
 from tunesmith.core.protocols import Conversation, LikelihoodAnswerer
 from tunesmith.core.types import Answer, Base, Expert, Likelihood, Sampling
+from tunesmith.models.engines import Engine
 from tunesmith.reason.chains import Chain
 from tunesmith.reason.library import Library
 from tunesmith.reason.line import Job, Line
@@ -75,7 +76,7 @@ def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
     expert = isinstance(thing, Expert)
     folder = thing.base_path if isinstance(thing, Expert) else thing.path
     adapter = thing.adapter_path if isinstance(thing, Expert) else None
-    engine = thing.reasoning.get("engine", "exact") if isinstance(thing, Expert) else "exact"
+    engine: Engine = thing.reasoning.get("engine", "exact") if isinstance(thing, Expert) else "exact"
     with open_model(folder, adapter, name=thing.id or ("expert" if expert else "base"), engine=engine) as model:
         _check_template(thing.chat_template_hash, model.chat.hash, folder)
         if not isinstance(thing, Expert):

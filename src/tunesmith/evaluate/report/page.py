@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -69,7 +70,8 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("tunesmith.evaluate.report", "page"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters |= {"number": number, "bare": bare, "plain": plain, "last_part": last_part}
+    filters: dict[str, Callable[..., str]] = {"number": number, "bare": bare, "plain": plain, "last_part": last_part}
+    environment.filters |= filters
     texts = {language: {**words, **_said_of(found, language)} for language, words in all_texts().items()}
     language = "zh" if found["language"].lower().startswith("zh") else "en"
     return environment.get_template("report.html").render(
