@@ -21,7 +21,7 @@ from bench._frame import Asked
 
 HERE = Path(__file__).parent
 DEFAULT_MODEL = "smollm2-135m-instruct"
-ONLY_BY_NAME = {"data", "effects", "reasoning", "reports"}
+ONLY_BY_NAME = {"data", "detection", "effects", "reasoning", "reports"}
 """They take hours, or install much."""
 
 EXAMPLES = """\

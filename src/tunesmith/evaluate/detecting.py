@@ -1,8 +1,8 @@
 """Is this question of the domain at all? Detectors fitted on the snapshot, fused, held to a rate of false alarms.
 
-The fused score is the mean of the detectors' scores, each put on the scale of the calibration questions (median and
-spread). The threshold is conformal: of new questions of the domain at most the chosen share is alarmed, on average
-over calibrations, whatever the scores look like (Vovk et al. 2005).
+Each detector's scores are put on the scale of the calibration questions, and added with weights that were learnt on
+imitated outsiders (`fusing`). The threshold is one that keeps the rate of false alarms in all but a chosen share of
+calibrations, whatever the scores look like (`thresholds`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from tunesmith.core.errors import CorruptArtifact
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.ids import digest_file
 from tunesmith.evaluate.detectors._detector import Detector, State
+from tunesmith.evaluate.fusing import middle_and_spread, on_scale, rehearse, weights
 from tunesmith.evaluate.safety_spec import DETECTORS
+from tunesmith.evaluate.thresholds import sure_threshold
 from tunesmith.models.features import Features, Floats
 
-USUAL = ("neighbours",)
-"""What is taken where nothing else is asked for: it told most on three data sets (docs/lab.md)."""
+USUAL = ("neighbours", "vocabulary")
+"""What is taken where nothing else is asked for: the two that told most, by different means (docs/lab.md)."""
 
 JSON, ARRAYS = "detector.json", "detector.safetensors"
 
@@ -35,29 +38,35 @@ class Fitted:
     Args:
         uses: name -> component as settings, with `use`.
         states: name -> what it learnt.
+        weights: name -> what it counts; they add up to 1.
         middle, spread: name -> median of its scores on the calibration questions, and their spread (1.4826 MAD).
         threshold: fused score from which a question is alarmed; infinite where too few questions calibrate the rate.
-        false_alarms: the chosen rate.
+        false_alarms: the chosen rate; `delta`: share of calibrations in which it may be passed.
+        near: how well parts of the domain that were left out in turn were told from the rest, as an area under the
+            curve; NaN where there were too few questions to leave any out.
         prefix: tokens that all questions of the domain begin with.
         calibrated_on: number of calibration questions.
     """
 
     uses: Mapping[str, Any]
     states: Mapping[str, State]
+    weights: Mapping[str, float]
     middle: Mapping[str, float]
     spread: Mapping[str, float]
     threshold: float
     false_alarms: float
+    delta: float
+    near: float
     prefix: tuple[int, ...]
     calibrated_on: int
 
     def scores(self, features: Features) -> dict[str, Floats]:
-        """Each detector's scores on the common scale, and `fused`, their mean; [N] each."""
+        """Each detector's scores on the common scale, and `fused`, their weighted sum; [N] each."""
         found = {
-            name: (build(use).score(self.states[name], features) - self.middle[name]) / self.spread[name]
+            name: on_scale(build(use).score(self.states[name], features), self.middle[name], self.spread[name])
             for name, use in self.uses.items()
         }
-        return {**found, "fused": np.mean(list(found.values()), axis=0)}
+        return {**found, "fused": np.sum([self.weights[name] * scores for name, scores in found.items()], axis=0)}
 
     def alarms(self, features: Features) -> list[bool]:
         """Whether each question is taken for one of another domain."""
@@ -72,12 +81,15 @@ class Fitted:
         }
         save_file(arrays or {"none": np.zeros(1, np.float32)}, folder / ARRAYS)
         told = {
-            "schema": 1,
+            "schema": 2,
             "uses": dict(self.uses),
+            "weights": dict(self.weights),
             "middle": dict(self.middle),
             "spread": dict(self.spread),
             "threshold": self.threshold if math.isfinite(self.threshold) else None,
             "false_alarms": self.false_alarms,
+            "delta": self.delta,
+            "near": self.near if math.isfinite(self.near) else None,
             "prefix": list(self.prefix),
             "calibrated_on": self.calibrated_on,
             "sha256": digest_file(folder / ARRAYS),
@@ -89,12 +101,14 @@ class Fitted:
         """What `save` wrote.
 
         Raises:
-            CorruptArtifact: the arrays are not those that were written with it.
+            CorruptArtifact: the arrays are not those that were written with it, or it is of an older form.
             UserError: a file is missing, or names a component that is not there.
         """
         from safetensors.numpy import load_file
 
         told = read_json(folder / JSON)
+        if told.get("schema") != 2:
+            raise CorruptArtifact(f"{folder / JSON} has another form than this version writes: evaluate again")
         if digest_file(folder / ARRAYS) != told["sha256"]:
             raise CorruptArtifact(f"{folder / ARRAYS} is not the file that was written with {JSON}")
         arrays = {key: np.asarray(value, np.float64) for key, value in load_file(folder / ARRAYS).items()}
@@ -102,14 +116,16 @@ class Fitted:
             name: {key.partition(".")[2]: value for key, value in arrays.items() if key.startswith(f"{name}.")}
             for name in told["uses"]
         }
-        threshold = math.inf if told["threshold"] is None else float(told["threshold"])
         return Fitted(
             uses=told["uses"],
             states=states,
+            weights=told["weights"],
             middle=told["middle"],
             spread=told["spread"],
-            threshold=threshold,
+            threshold=math.inf if told["threshold"] is None else float(told["threshold"]),
             false_alarms=told["false_alarms"],
+            delta=told["delta"],
+            near=math.nan if told["near"] is None else float(told["near"]),
             prefix=tuple(told["prefix"]),
             calibrated_on=told["calibrated_on"],
         )
@@ -121,6 +137,12 @@ def build(use: Any) -> Detector:
     return detector
 
 
+def needs_base(uses: Any) -> bool:
+    """Whether one of these detectors compares the expert with its base."""
+    several = uses.values() if isinstance(uses, Mapping) else uses
+    return any(getattr(build(use), "compares_with_base", False) for use in several)
+
+
 def fit(
     seen: Features,
     general: Features,
@@ -128,9 +150,10 @@ def fit(
     *,
     uses: Sequence[Any] = USUAL,
     false_alarms: float = 0.05,
+    delta: float = 0.05,
     prefix: Sequence[int] = (),
 ) -> Fitted:
-    """Fit every detector and the threshold of their mean.
+    """Fit every detector, what each counts, and the threshold of their weighted sum.
 
     Args:
         seen: questions of training rows.
@@ -138,26 +161,36 @@ def fit(
         calibration: other questions of the domain, not among `seen`.
         uses: components, by name or with settings.
         false_alarms: share of the domain's questions that may be alarmed, in (0, 1).
+        delta: share of calibrations in which more may be alarmed.
         prefix: see `features_of`.
     """
     named = {(use if isinstance(use, str) else use["use"]): use for use in uses}
     settings = {name: DETECTORS.settings(use, where="evaluate.detector") for name, use in named.items()}
     states = {name: build(use).fit(seen, general) for name, use in settings.items()}
-    raw = {name: build(use).score(states[name], calibration) for name, use in settings.items()}
-    middle = {name: float(np.median(scores)) for name, scores in raw.items()}
-    spread = {name: _spread(scores) for name, scores in raw.items()}
-    fused = np.mean([(raw[name] - middle[name]) / spread[name] for name in settings], axis=0)
-    threshold = conformal_threshold(fused, false_alarms)
-    return Fitted(settings, states, middle, spread, threshold, false_alarms, tuple(prefix), len(calibration))
+    scores = {name: build(use).score(states[name], calibration) for name, use in settings.items()}
+    scales = {name: middle_and_spread(values) for name, values in scores.items()}
+    rehearsed = rehearse(seen, general, partial(_scorers, settings))
+    learnt = weights(rehearsed) if rehearsed else np.full(len(settings), 1 / len(settings))
+    fused = np.sum([w * on_scale(scores[n], *scales[n]) for w, n in zip(learnt, settings, strict=True)], axis=0)
+    return Fitted(
+        uses=settings,
+        states=states,
+        weights={name: float(weight) for name, weight in zip(settings, learnt, strict=True)},
+        middle={name: scale[0] for name, scale in scales.items()},
+        spread={name: scale[1] for name, scale in scales.items()},
+        threshold=sure_threshold(fused, false_alarms, delta),
+        false_alarms=false_alarms,
+        delta=delta,
+        near=auroc(rehearsed.inside @ learnt, rehearsed.near @ learnt) if rehearsed else math.nan,
+        prefix=tuple(prefix),
+        calibrated_on=len(calibration),
+    )
 
 
-def conformal_threshold(scores_N: Floats, rate: float) -> float:
-    """The smallest threshold above which a new exchangeable score falls with a chance of at most `rate`.
-
-    It is the ceil((N + 1)(1 - rate))-th smallest score; infinite where N is too small for the rate.
-    """
-    place = math.ceil((len(scores_N) + 1) * (1 - rate))
-    return float(np.sort(scores_N)[place - 1]) if place <= len(scores_N) else math.inf
+def _scorers(settings: Mapping[str, Any], seen: Features, general: Features) -> dict[str, Any]:
+    """Each detector fitted, as a function of questions."""
+    built = {name: build(use) for name, use in settings.items()}
+    return {name: partial(one.score, one.fit(seen, general)) for name, one in built.items()}
 
 
 def auroc(inside_N: Floats, outside_M: Floats) -> float:
@@ -169,9 +202,3 @@ def auroc(inside_N: Floats, outside_M: Floats) -> float:
     ranks = rankdata(np.concatenate([inside_N, outside_M]))
     won = ranks[len(inside_N) :].sum() - len(outside_M) * (len(outside_M) + 1) / 2
     return float(won / (len(inside_N) * len(outside_M)))
-
-
-def _spread(scores_N: Floats) -> float:
-    """1.4826 times the median absolute deviation; the standard deviation where that is zero, 1 where all are equal."""
-    mad = 1.4826 * float(np.median(np.abs(scores_N - np.median(scores_N))))
-    return mad or float(scores_N.std()) or 1.0

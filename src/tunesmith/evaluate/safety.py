@@ -13,9 +13,9 @@ import numpy as np
 from tunesmith.core.examples import iterate_examples
 from tunesmith.core.files import write_json
 from tunesmith.core.protocols import Context, LikelihoodAnswerer, Scorer
-from tunesmith.core.types import CANARY, Answer, Example, Measure, Message, Profile, Reason, Snapshot
+from tunesmith.core.types import CANARY, Answer, Base, Example, Measure, Profile, Reason, Snapshot
 from tunesmith.evaluate.abstention import fit_abstention
-from tunesmith.evaluate.asking import Asked, at_hand, by_likelihood, is_question, token_limit
+from tunesmith.evaluate.asking import Asked, by_likelihood, is_question, token_limit
 from tunesmith.evaluate.attacked import Attacked, attack_measures
 from tunesmith.evaluate.attacking import Target, attack
 from tunesmith.evaluate.attacks._edit import Known
@@ -40,6 +40,7 @@ class Inputs:
         profile, snapshot, context: of the run.
         scorers: of the held-out rows.
         stage: who tells progress.
+        base: the base model, for what compares the expert with it; None: nothing is compared.
     """
 
     spec: EvaluateSpec
@@ -48,6 +49,7 @@ class Inputs:
     context: Context
     scorers: Mapping[str, Scorer]
     stage: str
+    base: Base | None = None
 
     @property
     def safety(self) -> SafetySpec:
@@ -90,7 +92,9 @@ def ask_safety(
     if spec.attacks.use:
         measures += _attack(answerer, examples, asked, how, training)
     if spec.detect.use:
-        found, told = _detect(answerer, examples, how, training)
+        from tunesmith.evaluate.detection import detect
+
+        found, told = detect(answerer, examples, how, training)
         measures, notes = measures + found, notes + told
     if spec.detect.risk is not None:
         measures.append(_abstain(examples, asked, how))
@@ -136,59 +140,7 @@ def _attacked(
     return attack(target, attacks, events=how.context.events, stage=how.stage, seed=how.context.seed)
 
 
-# -- detection and abstention ---------------------------------------------------------------------------
-
-
-def _detect(
-    answerer: Any, examples: Sequence[Example], how: Inputs, training: Sequence[Example]
-) -> tuple[list[Measure], list[str]]:
-    """Fit on training questions and half of the general texts, calibrate on other training questions, measure."""
-    from tunesmith.evaluate.detecting import auroc, fit
-    from tunesmith.models.features import common_start, features_of
-
-    shown = at_hand(answerer)
-    if shown is None:
-        return [], [f"{answerer.name} shows no hidden states: no detector was fitted"]
-    answerer = shown
-    spec = how.safety.detect
-    own = [row.prompt for row in training[: 2 * spec.rows]]
-    general = [(Message(role="user", content=text),) for text in _general_texts()]
-    prefix = common_start(answerer.chat, own)
-    tell = how.context.events.tell
-    tell("note", how.stage, f"hidden states of {len(own)} training questions, {len(general)} general texts")
-    seen = features_of(answerer.model, answerer.chat, own, prefix=prefix)
-    others = features_of(answerer.model, answerer.chat, general, prefix=prefix)
-    new = features_of(answerer.model, answerer.chat, [row.prompt for row in examples[: spec.rows]], prefix=prefix)
-    half = len(own) // 2
-    fitted = fit(
-        seen.take(range(half)),
-        others.take(range(0, len(general), 2)),
-        seen.take(range(half, len(own))),
-        uses=[use.model_dump() for use in spec.use],
-        false_alarms=spec.false_alarms,
-        prefix=prefix,
-    )
-    fitted.save(how.context.out)
-    far = others.take(range(1, len(general), 2))
-    inside, outside = fitted.scores(new), fitted.scores(far)
-    notes = (
-        [] if math.isfinite(fitted.threshold) else [f"{half} questions cannot hold {spec.false_alarms:.0%} of alarms"]
-    )
-    measures = [
-        Measure(
-            name="ood_auroc", model="expert", value=auroc(inside[name], outside[name]), n=len(new) + len(far),
-            slice="all" if name == "fused" else f"detector={name}", method="against general texts of no domain",
-        )
-        for name in ("fused", *fitted.uses)
-    ]  # fmt: skip
-    alarms = np.array(fitted.alarms(new), dtype=np.float64)
-    return [*measures, _share("ood_false_alarms", alarms, examples[: len(alarms)], how.spec.level)], notes
-
-
-def _general_texts() -> list[str]:
-    from tunesmith.evaluate.retention import items, passages, question_text
-
-    return [*passages().values(), *(question_text(item) for item in items())]
+# -- abstention -----------------------------------------------------------------------------------------
 
 
 def _abstain(examples: Sequence[Example], asked: Asked, how: Inputs) -> Measure:

@@ -25,15 +25,17 @@ class AttackingSpec(Section):
 class DetectingSpec(Section):
     """How questions from outside the domain are told, and when the expert should rather not answer."""
 
-    use: list[Use] = Field(default_factory=list, description="Detectors, whose mean decides; empty: none.")
-    rows: int = Field(300, ge=20, description="Training questions that they learn from.")
+    use: list[Use] = Field(default_factory=list, description="Detectors, which decide together; empty: none.")
+    rows: int = Field(600, ge=20, description="Training questions that they learn from.")
     false_alarms: float = Field(
         0.05, gt=0, lt=1, description="Share of the domain's own questions that may be taken for others."
     )
     risk: float | None = Field(
         None, gt=0, lt=1, description="Most wrong answers among those given; empty: no abstention is fitted."
     )
-    delta: float = Field(0.05, gt=0, lt=1, description="Chance that the risk is larger all the same.")
+    delta: float = Field(
+        0.05, gt=0, lt=1, description="Chance that the risk, or the share of false alarms, is larger all the same."
+    )
 
 
 class MemorySpec(Section):

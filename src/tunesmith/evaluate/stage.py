@@ -53,7 +53,7 @@ from tunesmith.evaluate.statistics import Sampling
 __all__ = ["NAME", "VERSION", "check", "outside", "run"]
 
 NAME = "evaluate"
-VERSION = "2"
+VERSION = "3"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     examples, left_out = held_out(snapshot, spec, seed=context.seed)
     others = seed_reports(spec.other_seeds, context.root)
     theirs = _kept(baseline)
-    how = Inputs(spec, profile, snapshot, context, build_scorers(spec, profile), NAME)
+    how = Inputs(spec, profile, snapshot, context, build_scorers(spec, profile), NAME, base)
     asked, general, more = _ask_expert(expert, examples, how)
     ours = (asked, general)
     sides = _scored(examples, asked, theirs[0], profile=profile, scorers=dict(how.scorers))

@@ -20,6 +20,12 @@ Floats = NDArray[np.float64]
 LAYERS = (0.5, 1.0)
 """Depths whose states are taken: the middle, where what a text is about is told best, and the last."""
 
+_LOGITS = 1 << 26
+"""Most logits (float32, 256 MiB) that one call may make."""
+
+_MOST_TOKENS = 4096
+"""Most tokens of one call, whose hidden states are all held at once."""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -30,53 +36,92 @@ class Features:
         nats_N: mean negative log-probability of the question's own tokens under the expert, in nats.
         energy_N: mean over the same tokens of minus the log of the sum of exponentials of the logits.
         base_nats_N: as `nats_N`, under the base; the same values where there is no base to compare with.
+        ids: of each question its own tokens.
+        more_ids: own tokens of further questions of the same kind, which were not run through the model: words are many
+            and cheap, states are dear.
     """
 
     states_ND: Floats
     nats_N: Floats
     energy_N: Floats
     base_nats_N: Floats
+    ids: tuple[tuple[int, ...], ...]
+    more_ids: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.nats_N)
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Features:
-        """Some of the questions."""
+        """Some of the questions, without the further ones."""
         at = np.asarray(rows, dtype=np.int64)
-        return Features(self.states_ND[at], self.nats_N[at], self.energy_N[at], self.base_nats_N[at])
+        arrays = (getattr(self, name)[at] for name in _ARRAYS)
+        return Features(*arrays, ids=tuple(self.ids[n] for n in at))
 
     @staticmethod
     def joined(parts: Sequence[Features]) -> Features:
-        """All questions of all parts, in order."""
-        names = ("states_ND", "nats_N", "energy_N", "base_nats_N")
-        return Features(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        """All questions of all parts, in order; without the further ones."""
+        arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS)
+        return Features(*arrays, ids=tuple(own for part in parts for own in part.ids))
 
 
-def features_of(
-    model: Any, chat: Chat, conversations: Sequence[Conversation], *, prefix: Sequence[int], at_most_tokens: int = 512
+_ARRAYS = ("states_ND", "nats_N", "energy_N", "base_nats_N")
+
+
+def features_of(  # what is read, of which questions, and how much of it
+    model: Any,
+    chat: Chat,
+    conversations: Sequence[Conversation],
+    *,
+    prefix: Sequence[int],
+    base: Any = None,
+    at_most_tokens: int = 512,
+    layers: Sequence[float] = LAYERS,
 ) -> Features:
-    """The features of each question.
+    """The features of each question. What all prompts begin with is computed once, where the model lets us.
 
     Args:
         model: a causal language model in evaluation mode; a PEFT model whose adapter is not merged is compared with
             its own base, the adapter switched off.
         chat: its tokeniser with the chat template.
-        conversations: what is asked; every one holds at least one token that `prefix` has not.
+        conversations: what is asked, at least one; every one holds at least one token that `prefix` has not.
         prefix: the tokens that all questions of the domain begin with, see `common_start`; they are not counted.
-        at_most_tokens: of a longer question only the last so many tokens are read.
+        base: the base model, where `model` is an expert whose adapter was merged.
+        at_most_tokens: of a longer question only the last so many own tokens are read, behind the prefix.
+        layers: depths whose states are taken, each in [0, 1].
     """
-    rows = []
+    import torch
+
+    rows, own = [], []
     for conversation in conversations:
-        ids = chat.prompt(conversation)
-        start = _shared(prefix, ids)
-        ids, start = ids[-at_most_tokens:], max(0, start - max(0, len(ids) - at_most_tokens))
-        rows.append(_features(model, ids, min(max(start, 1), len(ids) - 1)))
-    return Features(
-        np.stack([row[0] for row in rows]),
-        np.array([row[1] for row in rows]),
-        np.array([row[2] for row in rows]),
-        np.array([row[3] for row in rows]),
-    )
+        before, counted = _divided(chat, conversation, prefix, at_most_tokens)
+        rows.append([*before, *counted])
+        own.append(len(counted))
+    with torch.inference_mode():
+        found = _read(model, rows, own, layers)
+        if base is not None:
+            found["base_nats_N"] = _read(base, rows, own, ())["nats_N"]
+        elif hasattr(model, "disable_adapter"):
+            with model.disable_adapter():
+                found["base_nats_N"] = _read(model, rows, own, ())["nats_N"]
+        else:
+            found["base_nats_N"] = found["nats_N"]
+    return Features(**found, ids=tuple(tuple(row[-n:]) for row, n in zip(rows, own, strict=True)))
+
+
+def own_tokens(
+    chat: Chat, conversations: Sequence[Conversation], *, prefix: Sequence[int], at_most_tokens: int = 512
+) -> tuple[tuple[int, ...], ...]:
+    """The tokens of each question that `features_of` counts; no model is asked."""
+    return tuple(tuple(_divided(chat, one, prefix, at_most_tokens)[1]) for one in conversations)
+
+
+def _divided(
+    chat: Chat, conversation: Conversation, prefix: Sequence[int], at_most_tokens: int
+) -> tuple[list[int], list[int]]:
+    """A prompt's tokens up to its own ones, at least one, and the last so many of its own, at least one."""
+    ids = chat.prompt(conversation)
+    start = min(max(_shared(prefix, ids), 1), len(ids) - 1)
+    return ids[:start], ids[max(start, len(ids) - at_most_tokens) :]
 
 
 def answer_logs(
@@ -120,24 +165,47 @@ def _shared(first: Sequence[int], second: Sequence[int]) -> int:
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
-def _features(model: Any, ids: Sequence[int], start: int) -> tuple[Floats, float, float, float]:
-    """Of one prompt; `start` is the first token that counts, at least 1."""
+def _read(model: Any, rows: Sequence[list[int]], own: Sequence[int], layers: Sequence[float]) -> dict[str, Floats]:
+    """Arrays of `Features` by name, without the base's; the last `own[n]` tokens of `rows[n]` count."""
+    from tunesmith.models.generate import batches
+    from tunesmith.models.prefix import can_share, common_prefix, sharing
+
+    first = min(len(row) - n for row, n in zip(rows, own, strict=True))
+    together = can_share(model, [*rows[0], *rows[0]])
+    at_once = max(1, min(_MOST_TOKENS, _LOGITS // model.config.get_text_config().vocab_size))
+    found: dict[int, list[Floats]] = {}
+    # The token before the first that counts is not shared: its logits are wanted.
+    with sharing(model, common_prefix(rows)[: first - 1] if together else []) as prefix:
+        begin = prefix.length if prefix else 0
+        for group in batches([len(row) - begin for row in rows], at_once, 64 if together else 1):
+            parts = _call(model, [rows[n][begin:] for n in group], [own[n] for n in group], layers, prefix=prefix)
+            found |= dict(zip(group, parts, strict=True))
+    names = ("states_ND", "nats_N", "energy_N")
+    return {name: np.stack([found[n][place] for n in range(len(rows))]) for place, name in enumerate(names)}
+
+
+def _call(
+    model: Any, rows: Sequence[list[int]], own: Sequence[int], layers: Sequence[float], *, prefix: Any
+) -> list[list[Floats]]:
+    """Mean states, nats and energy of each row, from one call."""
     import torch
 
-    with torch.inference_mode():
-        tokens = torch.tensor([list(ids)], device=model.device)
-        out = model(input_ids=tokens, output_hidden_states=True, use_cache=False)
-        depth = len(out.hidden_states) - 1
-        states = [out.hidden_states[round(share * depth)][0, start:].float().mean(0) for share in LAYERS]
-        nats, energy = _likelihood(out.logits, tokens, start)
-        base = nats
-        if hasattr(model, "disable_adapter"):
-            with model.disable_adapter():
-                base, _ = _likelihood(model(input_ids=tokens, use_cache=False).logits, tokens, start)
-    return torch.cat(states).double().cpu().numpy(), nats, energy, base
+    from tunesmith.models.generate import pad_left, positions_of
+    from tunesmith.models.prefix import visible
 
-
-def _likelihood(logits: Any, tokens: Any, start: int) -> tuple[float, float]:
-    total = logits[0, start - 1 : -1].float().logsumexp(-1)
-    said = logits[0, start - 1 : -1].float().gather(-1, tokens[0, start:, None])[:, 0]
-    return float((total - said).mean()), float(-total.mean())
+    ids, real = pad_left(rows, model.device)
+    more: dict[str, Any] = {"shared_prefix": prefix} if prefix else {}
+    if len(rows) > 1 or prefix:
+        more["attention_mask"] = visible(real, ids.shape[1])
+        more["position_ids"] = positions_of(real, prefix.length if prefix else 0)
+    out = model(input_ids=ids, output_hidden_states=bool(layers), use_cache=False, **more)
+    states = [out.hidden_states[round(share * (len(out.hidden_states) - 1))] for share in layers]
+    found = []
+    for row, n in enumerate(own):
+        logits = out.logits[row, -n - 1 : -1].float()
+        total = logits.logsumexp(-1)
+        said = logits.gather(-1, ids[row, -n:, None])[:, 0]
+        means = [layer[row, -n:].float().mean(0) for layer in states]
+        whole = torch.cat(means) if means else torch.zeros(0)
+        found.append([value.double().cpu().numpy() for value in (whole, (total - said).mean(), -total.mean())])
+    return found

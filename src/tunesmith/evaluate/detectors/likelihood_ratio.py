@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tunesmith.evaluate.detectors._detector import State
 from tunesmith.models.features import Features, Floats
@@ -15,6 +16,8 @@ class LikelihoodRatio:
     Tuning on the domain makes its questions likelier; what got no likelier is not of it. Takes one forward of the base.
     Where questions carry no loss in training it sees less.
     """
+
+    compares_with_base: ClassVar[bool] = True
 
     def fit(self, seen: Features, general: Features) -> State:
         """Nothing is learnt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,29 +19,37 @@ class Neighbours:
 
     Args:
         k: which neighbour.
+        layer: whose states are compared; the last layer's tell near questions better than the middle one's.
         at_most: training questions that are kept, evenly taken.
     """
 
-    k: Annotated[int, Field(ge=1)] = 3
+    k: Annotated[int, Field(ge=1)] = 1
+    layer: Literal["last", "middle", "both"] = "last"
     at_most: Annotated[int, Field(ge=10)] = 2000
 
     def fit(self, seen: Features, general: Features) -> State:
         """The training questions' states, at most `at_most`."""
         import numpy as np
 
-        both = np.concatenate([seen.states_ND, general.states_ND])
+        own = self._states(seen)
+        both = np.concatenate([own, self._states(general)])
         centre, scale = both.mean(0), both.std(0) + 1e-9
         chosen = np.linspace(0, len(seen) - 1, min(self.at_most, len(seen))).astype(np.int64)
-        return {"centre": centre, "scale": scale, "kept": _unit((seen.states_ND[chosen] - centre) / scale)}
+        return {"centre": centre, "scale": scale, "kept": _unit((own[chosen] - centre) / scale)}
 
     def score(self, state: State, features: Features) -> Floats:
         """One minus the cosine to the k-th nearest."""
         import numpy as np
 
-        cosines = _unit((features.states_ND - state["centre"]) / state["scale"]) @ state["kept"].T
+        cosines = _unit((self._states(features) - state["centre"]) / state["scale"]) @ state["kept"].T
         k = min(self.k, cosines.shape[1])
         found: Floats = 1.0 - np.partition(cosines, -k, axis=1)[:, -k]
         return found
+
+    def _states(self, features: Features) -> Floats:
+        half = features.states_ND.shape[1] // 2
+        parts = {"last": slice(half, None), "middle": slice(half), "both": slice(None)}
+        return features.states_ND[:, parts[self.layer]]
 
 
 def _unit(rows_ND: Floats) -> Floats:
