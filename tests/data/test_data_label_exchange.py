@@ -54,7 +54,8 @@ def test_a_record_of_argilla_has_the_keys_of_to_json(tmp_path: Path) -> None:
     record = argilla.written(desk, with_labels=True)[0]
     assert list(record) == ["id", "fields", "metadata", "suggestions", "responses", "vectors", "status", "_server_id"]
     assert record["fields"] == {"text": TEXTS[0]}
-    assert {"value", "user_id"} == set(record["responses"]["label"][0])
+    assert {"value", "user_id", "status"} == set(record["responses"]["label"][0])
+    assert record["responses"]["label"][0]["status"] == "submitted"
     assert len({r["user_id"] for r in record["responses"]["label"]}) == 3
 
 

@@ -1,6 +1,6 @@
 """Rows of a real PostgreSQL server.
 
-TUNESMITH_TEST_POSTGRES=postgresql://postgres@127.0.0.1:5432/test python -m pytest -m slow tests/data/test_data_sql_postgresql.py
+TUNESMITH_TEST_POSTGRES=postgresql://postgres@127.0.0.1:5432/test python -m pytest -m slow tests/data
 
 Each test works in a schema of its own, which is gone afterwards.
 """
@@ -39,8 +39,10 @@ def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
         connection.exec_driver_sql(
-            "CREATE TABLE loans AS SELECT i AS id, 20 + i % 60 AS age, i * 1.25 AS amount, DATE '2026-01-01' AS opened, "
-            f"CASE WHEN i % 5 = 0 THEN 'bad' ELSE 'good' END AS rating, '人' || i AS who FROM generate_series(1, {ROWS}) i"
+            "CREATE TABLE loans AS SELECT i AS id, 20 + i %% 60 AS age, i * 1.25 AS amount, "
+            "DATE '2026-01-01' AS opened, "
+            "CASE WHEN i %% 5 = 0 THEN 'bad' ELSE 'good' END AS rating, '人' || i AS who "
+            f"FROM generate_series(1, {ROWS}) i"
         )
     monkeypatch.setenv("LOANS_URL", within.set(drivername="postgresql").render_as_string(hide_password=False))
     yield engine
@@ -64,8 +66,14 @@ def test_every_row_is_read_in_order_with_its_types(base: sa.Engine, tmp_path: Pa
     assert (fifth.group, fifth.place) == ("人5", "$LOANS_URL:5")
 
 
+def test_a_percent_sign_is_no_placeholder(base: sa.Engine, tmp_path: Path) -> None:
+    """Of 25,000 ids 12,500 are even, and every rating has a `d`."""
+    query = "SELECT * FROM loans WHERE rating LIKE '%d' AND id % 2 = 0 AND who NOT LIKE ':id' ORDER BY id"
+    assert len(list(sql(query).read(tmp_path, ()))) == ROWS // 2
+
+
 def test_nothing_can_be_written(base: sa.Engine, tmp_path: Path) -> None:
-    """A SELECT whose function writes, and a WITH that deletes: PostgreSQL refuses both within a read-only transaction."""
+    """A SELECT whose function writes, and a WITH that deletes: the transaction is read-only, PostgreSQL refuses both."""
     with base.begin() as connection:
         connection.exec_driver_sql(
             "CREATE FUNCTION wipe() RETURNS TABLE (age int, amount int, opened int, rating text, who text) AS "

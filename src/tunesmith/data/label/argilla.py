@@ -35,7 +35,10 @@ def written(desk: Desk, *, with_labels: bool) -> list[dict[str, Any]]:
         if rule is not None and rule.body["label"] is not None:
             body = rule.body
             suggested = {QUESTION: {"value": body["label"], "score": body["probability"], "agent": "tunesmith rules"}}
-        given = [{"value": label, "user_id": user_id(person)} for person, label in sorted(votes.items())]
+        given = [
+            {"value": label, "user_id": user_id(person), "status": "submitted"}  # without it Argilla takes it for a draft
+            for person, label in sorted(votes.items())
+        ]
         records.append(
             {
                 "id": row,

@@ -129,7 +129,8 @@ class Sql(Divided):
 
         try:
             with self._connected(root) as connection, connection.begin():
-                found = connection.execution_options(stream_results=True, yield_per=_ROWS_A_FETCH)
+                plain = {"stream_results": True, "no_parameters": True}  # a `%` in the query is a `%`
+                found = connection.execution_options(yield_per=_ROWS_A_FETCH, **plain)
                 rows = found.exec_driver_sql(self.query)
                 for number, row in enumerate(rows.mappings(), start=1):
                     yield Record(f"{self._shown()}:{number}", dict(row))
