@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bench import _process, _questions
@@ -220,8 +220,8 @@ def _read(name: str, asked: Asked) -> tuple[list[Question], Features]:
     with np.load(file) as kept:
         lengths = np.cumsum(kept["lengths"])[:-1]
         ids = tuple(tuple(own.tolist()) for own in np.split(kept["ids"], lengths))
-        arrays = (kept[key].astype(np.float64) for key in ARRAYS)
-        return rows, Features(*arrays, ids=ids)
+        arrays: Any = {key: kept[key].astype(np.float64) for key in ARRAYS}
+        return rows, Features(**arrays, ids=ids)
 
 
 def _write(file: Path, rows: Sequence[Question], asked: Asked, *, at_most_tokens: int) -> None:

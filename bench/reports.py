@@ -24,7 +24,7 @@ FOLDER = _process.ROOT / ".bench" / "reports"
 SPLITS = {"train": 290, "valid": 10, "test": 200}
 """PubMedQA's rows by split."""
 
-WITHOUT_SAFETY = {"attacks": {}, "detect": {}, "memory": {}}
+WITHOUT_SAFETY: dict[str, Any] = {"attacks": {}, "detect": {}, "memory": {}}
 PICTURE = (1200, 16000)
 """Width and height in pixels; a full report is about 14,000 high."""
 

@@ -73,7 +73,7 @@ def test_a_percent_sign_is_no_placeholder(base: sa.Engine, tmp_path: Path) -> No
 
 
 def test_nothing_can_be_written(base: sa.Engine, tmp_path: Path) -> None:
-    """A SELECT whose function writes, and a WITH that deletes: the transaction is read-only, PostgreSQL refuses both."""
+    """A SELECT whose function writes, and a WITH that deletes: the transaction only reads, PostgreSQL refuses both."""
     with base.begin() as connection:
         connection.exec_driver_sql(
             "CREATE FUNCTION wipe() RETURNS TABLE (age int, amount int, opened int, rating text, who text) AS "

@@ -21,6 +21,7 @@ from tunesmith.core.errors import Problem, UserError
 from tunesmith.core.examples import iterate_examples
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Example, Expert, Measure, Message, Report
+from tunesmith.evaluate.asking import at_hand
 from tunesmith.evaluate.detecting import JSON, Fitted, fit, needs_base
 from tunesmith.evaluate.memory.membership import area
 from tunesmith.evaluate.statistics import share_interval
@@ -101,10 +102,8 @@ def look(fitted: Fitted, answerer: Any, conversations: Sequence[Conversation], *
 
 def inside(answerer: Any) -> tuple[Any, Any] | None:
     """The model and the chat of an answerer, or of the one it answers through; None where it is not in this process."""
-    for one in (answerer, getattr(answerer, "model", None)):
-        if hasattr(one, "model") and hasattr(one, "chat"):
-            return one.model, one.chat
-    return None
+    one = at_hand(answerer)
+    return (one.model, one.chat) if one is not None else None
 
 
 # -- at work in the stage -------------------------------------------------------------------------------

@@ -54,14 +54,14 @@ class Features:
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Features:
         """Some of the questions, without the further ones."""
         at = np.asarray(rows, dtype=np.int64)
-        arrays = (getattr(self, name)[at] for name in _ARRAYS)
-        return Features(*arrays, ids=tuple(self.ids[n] for n in at))
+        arrays: Any = {name: getattr(self, name)[at] for name in _ARRAYS}
+        return Features(**arrays, ids=tuple(self.ids[n] for n in at))
 
     @staticmethod
     def joined(parts: Sequence[Features]) -> Features:
         """All questions of all parts, in order; without the further ones."""
-        arrays = (np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS)
-        return Features(*arrays, ids=tuple(own for part in parts for own in part.ids))
+        arrays: Any = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+        return Features(**arrays, ids=tuple(own for part in parts for own in part.ids))
 
 
 _ARRAYS = ("states_ND", "nats_N", "energy_N", "base_nats_N")
@@ -97,7 +97,7 @@ def features_of(  # what is read, of which questions, and how much of it
         rows.append([*before, *counted])
         own.append(len(counted))
     with torch.inference_mode():
-        found = _read(model, rows, own, layers)
+        found: Any = _read(model, rows, own, layers)
         if base is not None:
             found["base_nats_N"] = _read(base, rows, own, ())["nats_N"]
         elif hasattr(model, "disable_adapter"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tunesmith.evaluate.detectors._detector import State
 from tunesmith.models.features import Features, Floats
@@ -65,14 +66,14 @@ class Vocabulary:
         return np.array([nats(own) for own in features.ids], dtype=np.float64) - features.nats_N
 
 
-def _pairs(own: tuple[int, ...]) -> Floats:
+def _pairs(own: tuple[int, ...]) -> Any:
     """(token before, token) of each token [T, 2], whole numbers."""
     import numpy as np
 
     return np.stack([np.array([_START, *own[:-1]]), np.array(own)], axis=1).astype(np.int64)
 
 
-def _count(known: Floats, counts: Floats, asked: Floats) -> Floats:
+def _count(known: Any, counts: Floats, asked: Any) -> Floats:
     """The counts of `asked` among the sorted `known`, 0 for what is not there."""
     import numpy as np
 
