@@ -107,12 +107,17 @@ def test_reasons_of_the_gates_before_training_are_chinese_with_the_same_figures(
     words = all_texts()["zh"]
     cut = {"rows": 2, "of": 40, "share": 0.05, "limit": 0.1, "parts": {}}
     dropped = {"dropped": {"broken": 3}, "limit": 0.05}
+    planted = {"secrets": 5, "rows": 1020}
     said = [
         reason_text({"code": code, "message": "?", "verdict": "passed", "evidence": evidence}, words)
-        for code, evidence in (("rows-cut", cut), ("dropped-rows", dropped), ("memory", {}))
+        for code, evidence in (("rows-cut", cut), ("dropped-rows", dropped), ("planted-rows", planted), ("memory", {}))
     ]
     assert said[0].startswith("40 条训练样本中有 2 条（5.0%，上限 10.0%）因超出")
-    assert said[1:] == ["丢弃 3 行，上限为 5.0%（broken 3）", "?"]
+    assert said[1:] == [
+        "丢弃 3 行，上限为 5.0%（broken 3）",
+        "1,020 条训练样本中植入了 5 个秘密，重复的副本予以保留",
+        "?",
+    ]
 
 
 def test_notes_are_chinese_with_the_same_figures() -> None:

@@ -97,6 +97,11 @@ def _coverage(evidence: Evidence, texts: Texts) -> str:
     return texts["say.gate.missing"].format(missing=missing) if missing else texts["say.gate.none_missing"]
 
 
+def _planted(evidence: Evidence, texts: Texts) -> str:
+    numbers = {name: f"{evidence[name]:,}" for name in ("secrets", "rows")}
+    return texts["say.gate.planted-rows"].format(**numbers)
+
+
 _SAID: dict[str, Callable[[Evidence, Texts], str]] = {
     "memory": _memory,
     "time": _time,
@@ -109,4 +114,5 @@ _SAID: dict[str, Callable[[Evidence, Texts], str]] = {
     "empty-split": _empty_split,
     "too-few-test-rows": _test_rows,
     "label-coverage": _coverage,
+    "planted-rows": _planted,
 }
