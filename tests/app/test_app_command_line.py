@@ -18,7 +18,7 @@ from tunesmith.app import cli
 from tunesmith.app.workshop import Workshop
 
 COMMANDS = ["new", "check", "fill", "plan", "run", "show", "runs", "chat", "export", "list", "fetch", "doctor", "demo"]
-COMMANDS += ["ask", "learn", "compare", "data preview", "data diff", "audit verify", "audit list"]
+COMMANDS += ["ask", "learn", "compare", "report", "data preview", "data diff", "audit verify", "audit list"]
 LABEL = "new member open close status queues work adjudicate next set skip undo decide agreement rules errors"
 COMMANDS += [f"label {word}" for word in f"{LABEL} consistency review export import".split()]
 

@@ -25,7 +25,7 @@ def test_help_shows_examples_and_every_benchmark() -> None:
 
 def test_what_cannot_be_asked_for_is_told() -> None:
     unknown = called("pears")
-    told = "there are data, effects, floor, generation, layered, options, paths, peers"
+    told = "there are data, detection, effects, floor, generation, layered, options, paths, peers, reasoning, reports"
     assert unknown.returncode == 2 and told in unknown.stderr
     assert "at least 2" in called("peers", "--rounds", "1").stderr
     assert "must be at least 1" in called("peers", "--rows", "0").stderr

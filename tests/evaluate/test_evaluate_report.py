@@ -134,7 +134,7 @@ def test_notes_are_chinese_with_the_same_figures() -> None:
 
 def test_a_base_in_a_folder_is_named_by_its_last_part() -> None:
     """A report travels; where somebody keeps his models is nobody's business."""
-    assert last_part("/home/me/models/smollm2/") == "smollm2"
+    assert last_part("/srv/models/smollm2/") == "smollm2"
     assert last_part("HuggingFaceTB/SmolLM2-135M-Instruct") == "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 

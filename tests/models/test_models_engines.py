@@ -92,7 +92,10 @@ def test_every_linear_layer_computes_in_8_bits_but_routers(tmp_path: Path, archi
 @pytest.mark.usefixtures("capable")
 @pytest.mark.parametrize("engine", ["bf16", "int8"])
 def test_an_engine_answers_nearly_as_the_exact_model(base: Path, engine: Engine) -> None:
-    """Mean log-probability of an option within 2 %; an answer is the same alone and beside another question."""
+    """Mean log-probability of an option within 2 %; in 8 bits an answer is the same alone and beside another question.
+
+    In bfloat16 it need not be: sums that differ in their order round to other neighbours, and ties fall otherwise.
+    """
     with open_model(base, name="exact") as exact, open_model(base, name="fast", engine=engine) as fast:
         assert can_share(fast.model, range(24))
         (wanted,), (found,) = (answerer.likelihood([ASK], [["yes", "no"]]) for answerer in (exact, fast))
@@ -100,7 +103,8 @@ def test_an_engine_answers_nearly_as_the_exact_model(base: Path, engine: Engine)
             assert other.per_token == pytest.approx(one.per_token, rel=0.02)
             assert other.per_token != one.per_token
         said = fast.answer([ASK, ASK2], at_most_tokens=5)
-        assert [fast.answer([ask], at_most_tokens=5)[0].text for ask in (ASK, ASK2)] == [one.text for one in said]
+        alone = [fast.answer([ask], at_most_tokens=5)[0].text for ask in (ASK, ASK2)]
+        assert engine == "bf16" or alone == [one.text for one in said]
         assert all(one.text and one.usage.prompt_tokens for one in said)
 
 

@@ -53,20 +53,26 @@ def fit_abstention(
     sure = np.asarray(confidence, dtype=np.float64)[order]
     wrong = np.cumsum(~np.asarray(right, dtype=bool)[order])
     best = Abstention(math.inf, risk, delta, 0.0, None, len(sure))
-    first = _fewest(len(sure), risk, delta)
-    for share in np.linspace(1 / steps, 1.0, steps):
-        number = max(1, round(share * len(sure))) if len(sure) else 0
-        if not number:
-            break
-        while number < len(sure) and sure[number] == sure[number - 1]:
-            number += 1  # equal confidences are answered together
-        if number < first:
-            continue  # which places are tried follows from numbers alone, not from answers: it spends nothing
+    for number in _places(sure, steps, risk, delta):
         bound = upper_bound(int(wrong[number - 1]), number, delta)
         if bound > risk:
             break
         best = Abstention(float(sure[number - 1]), risk, delta, number / len(sure), bound, len(sure))
     return best
+
+
+def _places(sure: np.ndarray, steps: int, risk: float, delta: float) -> list[int]:
+    """Numbers of answers that are tried, in order; equal confidences are answered together.
+
+    They follow from numbers and confidences alone, not from which answers are right: choosing them spends nothing. A
+    search that began with the fewest rows that can prove anything would end at the first error among them, so it begins
+    at the last place before half the risk is enough to prove it.
+    """
+    numbers = {max(1, round(share * len(sure))) for share in np.linspace(1 / steps, 1.0, steps)} if len(sure) else set()
+    ends = sorted({int(np.searchsorted(-sure, -sure[number - 1], side="right")) for number in numbers})
+    places = [number for number in ends if number >= _faultless(risk, delta)]
+    begun = [number for number in places if number <= _enough(len(sure), risk, delta)]
+    return places[max(0, len(begun) - 1) :]
 
 
 def upper_bound(errors: int, rows: int, delta: float) -> float:
@@ -76,14 +82,14 @@ def upper_bound(errors: int, rows: int, delta: float) -> float:
     return 1.0 if errors >= rows else float(betaincinv(errors + 1, rows - errors, 1 - delta))
 
 
-@cache
-def _fewest(rows: int, risk: float, delta: float) -> int:
-    """Rows at which the search begins: where half the chosen risk is enough to prove it.
+def _faultless(risk: float, delta: float) -> int:
+    """The fewest rows that prove the risk where none of them is wrong: (1 - risk)^rows <= delta."""
+    return math.ceil(math.log(delta) / math.log(1 - risk))
 
-    A search that began with the fewest rows that can prove anything would end at the first error among them. Where
-    there are not so many rows, it begins where none of them may be wrong: (1 - risk)^rows <= delta.
-    """
-    faultless = math.ceil(math.log(delta) / math.log(1 - risk))
-    enough = (n for n in range(faultless, rows + 1) if upper_bound(math.floor(n * risk / 2), n, delta) <= risk)
-    half = (n for n in enough if n * risk / 2 >= 1)
-    return next(half, faultless)
+
+@cache
+def _enough(rows: int, risk: float, delta: float) -> int:
+    """The fewest rows, up to `rows`, that prove the risk where at most half of it, and one at least, are wrong."""
+    numbers = range(_faultless(risk, delta), rows + 1)
+    found = (n for n in numbers if n * risk / 2 >= 1 and upper_bound(math.floor(n * risk / 2), n, delta) <= risk)
+    return next(found, _faultless(risk, delta))
