@@ -36,7 +36,7 @@ def written(desk: Desk, *, with_labels: bool) -> list[dict[str, Any]]:
             body = rule.body
             suggested = {QUESTION: {"value": body["label"], "score": body["probability"], "agent": "tunesmith rules"}}
         given = [
-            {"value": label, "user_id": user_id(person), "status": "submitted"}  # else Argilla takes it for a draft
+            {"value": label, "user_id": user_id(person), "status": "submitted"}  # without a status it is a draft there
             for person, label in sorted(votes.items())
         ]
         records.append(

@@ -131,9 +131,9 @@ class Sql(Divided):
             with self._connected(root) as connection, connection.begin():
                 plain = {"stream_results": True, "no_parameters": True}  # a `%` in the query is a `%`
                 found = connection.execution_options(yield_per=_ROWS_A_FETCH, **plain)
-                rows = found.exec_driver_sql(self.query)
-                for number, row in enumerate(rows.mappings(), start=1):
-                    yield Record(f"{self._shown()}:{number}", dict(row))
+                with found.exec_driver_sql(self.query) as rows:  # closed also where only the first ones are wanted
+                    for number, row in enumerate(rows.mappings(), start=1):
+                        yield Record(f"{self._shown()}:{number}", dict(row))
         except SQLAlchemyError as error:
             said = shorten(str(getattr(error, "orig", None) or error), width=160)
             raise UserError(Problem("broken-query", f"the database says: {said}", "", self._shown())) from None
