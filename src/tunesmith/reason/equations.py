@@ -63,6 +63,8 @@ class Equation:
 
     def _compared(self, left: Fraction, right: tuple[Fraction, Fraction | None]) -> Standing:
         value, step = right
+        if left == value:
+            return "holds"
         off = abs(left - value)
         if off <= _FLOATING * abs(left):
             return "holds"

@@ -42,7 +42,9 @@ def given_numbers(question: Conversation) -> list[Fraction]:
 
 def accounted(value: Fraction, known: frozenset[Fraction]) -> bool:
     """Whether a number is known: itself, as a share of a hundred, what a share leaves or adds to, its inverse."""
-    forms = {value, value * 100, value / 100, 100 - value} | ({1 / value} if value else set())
+    if value in known:
+        return True
+    forms = {value * 100, value / 100, 100 - value} | ({1 / value} if value else set())
     if value.denominator != 1:  # 0.8 and 1.2 are 20 % less and more
         forms |= {change * scale for change in (1 - value, value - 1) for scale in (1, 100)}
     return not known.isdisjoint(forms)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from tunesmith.reason.numerals import NUMBER, SCALES, narrowed, read_number
 
@@ -42,8 +43,16 @@ class Token:
     scale: int = 1
 
 
-def tokens_of(text: str) -> Iterator[Token]:
-    """The tokens of a text, in order; currency signs, typesetting commands and emphasis (`**`) are left out."""
+@lru_cache(maxsize=64)
+def tokens_of(text: str) -> tuple[Token, ...]:
+    """The tokens of a text, in order; currency signs, typesetting commands and emphasis (`**`) are left out.
+
+    Kept for the last texts: several checks read the same chains.
+    """
+    return tuple(_tokens(text))
+
+
+def _tokens(text: str) -> Iterator[Token]:
     plain = narrowed(text)
     for found in _TOKEN.finditer(plain):
         kind, piece, start, end = str(found.lastgroup), found.group(), found.start(), found.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -142,7 +142,7 @@ def _quantity(tokens: Sequence[Token], place: int, sign: int) -> tuple[Quantity,
     return Quantity(sign * value, step, f"{unit}", kind), behind
 
 
-def _lines(tokens: Iterator[Token]) -> Iterator[list[Token]]:
+def _lines(tokens: Iterable[Token]) -> Iterator[list[Token]]:
     line: list[Token] = []
     for token in tokens:
         if token.kind in {"line", "stop"}:
