@@ -102,11 +102,22 @@ def _run(name: str, told: Told, seed: int, asked: Asked) -> Shown:
         first = json.loads((folder / f"seed-{told.seeds[0]}.json").read_text(encoding="utf-8"))
         place = Path(first["report"]).parent.relative_to(folder)
         changes["evaluate"] = {"safety": WITHOUT_SAFETY, "other_seeds": [str(place)]}
+        changes["profile"] = {"targets": _unguarded(folder)}
     if asked.rows:
         changes["data"] = {"at_most_rows": {"train": asked.rows}}
     shown = _projects.run(folder, changes, asked, seed=seed)
     (folder / f"seed-{seed}.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
     return shown
+
+
+def _unguarded(folder: Path) -> list[dict[str, Any]]:
+    """The project's targets but for those of the safety half."""
+    from ruamel.yaml import YAML
+
+    from tunesmith.evaluate.safety_spec import SAFETY
+
+    project = YAML(typ="safe", pure=True).load((folder / "start.yaml").read_text(encoding="utf-8"))
+    return [target for target in project["profile"]["targets"] if target["measure"] not in SAFETY]
 
 
 def figures(shown: Shown, model: str) -> dict[str, float]:
