@@ -39,9 +39,8 @@ def run(folder: Path, changes: dict[str, Any], asked: Asked, *, seed: int | None
     """
     round_trip = YAML(typ="rt", pure=True)
     project = round_trip.load((folder / "start.yaml").read_text(encoding="utf-8"))
-    for section, settings in changes.items():
-        project[section].update(settings)
-    project["model"] = {"use": str(asked.model)}
+    for section, settings in ({"model": {"use": str(asked.model)}} | changes).items():
+        project.setdefault(section, {}).update(settings)
     if seed is not None:
         project["seed"] = seed
     with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:
