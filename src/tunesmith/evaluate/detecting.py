@@ -25,8 +25,9 @@ from tunesmith.evaluate.safety_spec import DETECTORS
 from tunesmith.evaluate.thresholds import sure_threshold
 from tunesmith.models.features import Features, Floats
 
-USUAL = ("neighbours", "vocabulary")
-"""What is taken where nothing else is asked for: the two that told most, by different means (docs/lab.md)."""
+USUAL = ("neighbours", "relative_mahalanobis", "vocabulary")
+"""What is taken where nothing else is asked for: near questions are told best by the first and the last, far ones by
+the second, and each fails on some domain where the others do not (docs/lab.md)."""
 
 JSON, ARRAYS = "detector.json", "detector.safetensors"
 
