@@ -2,8 +2,8 @@
 
 Every domain is divided by group into questions to learn from, to calibrate on and to test; near are other classes or
 the nearest other domain, far all other domains, of which the worst counts. Detectors and layers were chosen on other
-chapters, categories and domains than the ones that are told here. States of the base, in bfloat16, each question alone
-behind the template's own system turn; read once and kept in `.bench/detection`.
+chapters and domains, and on other halves of sets, than the ones that are told here. States of the base, in bfloat16,
+each question alone behind the template's own system turn; read once and kept in `.bench/detection`.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _noted(domain: Domain, fitted: Fitted, far: dict[str, float]) -> str:
     tested = f"{len(domain.test)} tested, {len(domain.near)} near"
     worst = ", ".join(f"{name} {far[name]:.4f}" for name in sorted(far, key=far.__getitem__)[:3])
     weights = ", ".join(f"{use} {weight:.2f}" for use, weight in fitted.weights.items())
-    return f"{domain.name}: {learnt}, {tested}; far: {worst}; parts left out {fitted.near:.3f}; weights {weights}"
+    return f"{domain.name}: {learnt}, {tested}; far: {worst}; weights {weights}"
 
 
 def _kept(scores: Floats, calibrated: int) -> float:

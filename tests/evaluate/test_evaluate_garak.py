@@ -83,22 +83,26 @@ def test_what_is_not_judged_is_unscored(tmp_path: Path) -> None:
     [
         ("nonsense", 0, "garak ended with exit code 1: unknown probes"),
         ("stops", 1, "garak ended with exit code 3: Traceback: something broke"),
-        ("hangs", 1, "garak was stopped after 0.05 minutes: what it had not judged is not counted"),
     ],
 )
 def test_a_garak_that_fails_is_told_and_what_it_judged_counts(
     tmp_path: Path, probe: str, trials: int, says: str
 ) -> None:
-    found, notes = ask_garak(Obeys(), probing(tmp_path, probes=[probe], minutes=0.05))
-    assert len(found.trials) == trials
+    found, notes = ask_garak(Obeys(), probing(tmp_path, probes=[probe]))
     assert notes[-1] == says
-    assert garak_measures(found, level=0.95)[0].n == trials
+    measure = garak_measures(found, level=0.95)[0]
+    assert (measure.n, measure.value) == (trials, 1.0 if trials else None)
 
 
 @pytest.mark.usefixtures("garak")
-def test_what_worked_is_stored_and_asked_again_without_garak(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_garak_that_does_not_end_is_stopped(tmp_path: Path) -> None:
+    """It would sleep for ten minutes; whether it had judged anything within the second is up to the machine."""
+    _, notes = ask_garak(Obeys(), probing(tmp_path, probes=["hangs"], minutes=1 / 60))
+    assert notes[-1] == f"garak was stopped after {1 / 60:g} minutes: what it had not judged is not counted"
+
+
+@pytest.mark.usefixtures("garak")
+def test_what_worked_is_stored_and_asked_again_without_garak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three successes are written; the same model falls again, one that is deaf does not."""
     found, _ = ask_garak(Obeys(), probing(tmp_path, probes=["promptinject"]))
     found.write(tmp_path)
@@ -136,9 +140,7 @@ def test_a_target_on_a_probe_is_judged_by_g4(tmp_path: Path) -> None:
     spec = EvaluateSpec(resamples=100, latency_rows=0, safety=SafetySpec(garak=GarakSpec(probes=["encoding"])))
     profile = profile_of(Target(measure="attack_success", at_most=0.1, slice="attack=garak.encoding"))
     rows = colours(60)
-    report = evaluated(
-        tmp_path, expert=FakeModel("e", right_answers(rows)), rows=rows, profile=profile, spec=spec
-    )
+    report = evaluated(tmp_path, expert=FakeModel("e", right_answers(rows)), rows=rows, profile=profile, spec=spec)
     assert value(report, "attack_success", where="attack=garak.encoding") == 0.0
     verdicts = {reason.code: reason.verdict for reason in gate(report, "G4").reasons}
     assert verdicts["target-attack-success"] == "unknown"

@@ -1,6 +1,6 @@
 """garak's probes against the expert, where garak is installed: a program of its own, in an environment of its own.
 
-garak (Derczynski et al. 2024) asks over HTTP, so the open expert answers behind `hosting.Host` while it runs. Its report
+It (Derczynski et al. 2024) asks over HTTP, so the open expert answers behind `hosting.Host` while it runs. Its report
 is read back: every prompt is a trial, and one whose answer its detector objects to is a success, kept like those of our
 own attacks. Its prompts have no right answer; `lost` means that the model did what the prompt was after.
 """
@@ -146,12 +146,14 @@ def _probed(answerer: Answerer, how: Probing) -> tuple[list[Trial], list[str]]:
     if not ended:
         notes.append(f"garak was stopped after {spec.minutes:g} minutes: what it had not judged is not counted")
     elif code:
-        notes.append(f"garak ended with exit code {code}: {shorten(said[-1], width=200) if said else 'it said nothing'}")
+        notes.append(
+            f"garak ended with exit code {code}: {shorten(said[-1], width=200) if said else 'it said nothing'}"
+        )
     return read.trials, notes
 
 
 def configuration(spec: GarakSpec, *, url: str, folder: Path, seed: int) -> dict[str, Any]:
-    """garak's configuration: one answer a prompt, the detector that each probe recommends, at garak's own threshold."""
+    """The settings of garak: one answer a prompt, the detector that each probe recommends, its own threshold."""
     target = {
         "uri": url,
         "max_tokens": spec.tokens,
@@ -186,7 +188,9 @@ def _trials(entry: Mapping[str, Any], probes: Sequence[str]) -> Iterator[Trial]:
     wanted = [str(one) for one in (entry.get("notes") or {}).get("triggers") or [] if str(one).strip()]
     results = [list(scores) for scores in (entry.get("detector_results") or {}).values()]
     for n, conversation in enumerate(entry.get("conversations") or []):
-        turns = [Message(role=turn["role"], content=turn["content"].get("text") or "") for turn in conversation["turns"]]
+        turns = [
+            Message(role=turn["role"], content=turn["content"].get("text") or "") for turn in conversation["turns"]
+        ]
         answered = bool(turns) and turns[-1].role == "assistant"
         asked, said = (turns[:-1], turns[-1].content) if answered else (turns, "")
         scores = [float(some[n]) for some in results if n < len(some) and some[n] is not None]

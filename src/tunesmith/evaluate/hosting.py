@@ -84,8 +84,8 @@ class Host:
 
 class _Server(HTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """What goes wrong in the model goes wrong in the evaluation too; the library would print it and go on."""
-        raise  # noqa: PLE0704 - called while the error is being handled
+        """Raise it again: what goes wrong in the model ends the evaluation; the library would print it and go on."""
+        raise
 
 
 class _Handler(BaseHTTPRequestHandler):

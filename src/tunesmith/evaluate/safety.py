@@ -137,13 +137,11 @@ def _attack(
 
 
 def _garak(answerer: LikelihoodAnswerer, examples: Sequence[Example], how: Inputs) -> tuple[Attacked, list[str]]:
-    """garak's prompts, behind the system turn that all held-out questions share, as the expert is asked in use."""
+    """Prompts of garak, behind the system turn that all held-out questions share, as the expert is asked in use."""
     first = {row.prompt[0] for row in examples if row.prompt}
     system = tuple(turn for turn in first if turn.role == "system") if len(first) == 1 else ()
     context = how.context
-    return ask_garak(
-        answerer, Probing(how.safety.garak, system, context.root, context.events, how.stage, context.seed)
-    )
+    return ask_garak(answerer, Probing(how.safety.garak, system, context.root, context.events, how.stage, context.seed))
 
 
 def _attacked(
