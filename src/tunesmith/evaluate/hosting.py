@@ -23,8 +23,7 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from tunesmith.core.errors import UserError
-from tunesmith.core.protocols import Answerer
+from tunesmith.core.protocols import Answerer, Conversation
 from tunesmith.core.types import Answer, Message
 
 _LARGEST_REQUEST = 10_000_000
@@ -44,7 +43,8 @@ class Host:
     def __init__(self, answerer: Answerer, *, system: Sequence[Message] = (), at_most_tokens: int) -> None:
         self.key = secrets.token_urlsafe(24)
         self._answerer, self._system, self._at_most = answerer, tuple(system), at_most_tokens
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"host": self}))
+        handler: type[_Handler] = type("Handler", (_Handler,), {"host": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.timeout = _IDLE_SECONDS
 
     @property
@@ -65,8 +65,8 @@ class Host:
         """Give the port back."""
         self._server.server_close()
 
-    def answer(self, body: Any) -> Answer:
-        """What the answerer says to a request.
+    def asked(self, body: Any) -> tuple[tuple[Message, ...], int]:
+        """The conversation of a request, behind the system turn, and the most tokens of its answer.
 
         Raises:
             ValueError: the request is none of chat completions with plain texts.
@@ -79,13 +79,25 @@ class Host:
         if not turns or wanted < 1:
             raise ValueError("no chat completion: no message, or no token to answer with")
         before = () if turns[0].role == "system" else self._system
-        return self._answerer.answer([(*before, *turns)], at_most_tokens=min(wanted, self._at_most))[0]
+        return (*before, *turns), min(wanted, self._at_most)
+
+    def answer(self, conversation: Conversation, at_most_tokens: int) -> Answer:
+        """What the answerer says."""
+        return self._answerer.answer([conversation], at_most_tokens=at_most_tokens)[0]
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message}}
+
+
+_ASK = _error("ask POST /v1/chat/completions")
 
 
 class _Server(HTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Raise it again: what goes wrong in the model ends the evaluation; the library would print it and go on."""
-        raise
+        """What goes wrong in the model ends the evaluation, where the library would print it; whoever left may."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            raise
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -99,25 +111,29 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Whether somebody is there."""
-        self._send(404, {"error": {"message": "ask POST /v1/chat/completions"}})
+        self._send(404, _ASK)
 
     def do_POST(self) -> None:
         """A chat completion."""
+        self._send(*self._reply())
+
+    def _reply(self) -> tuple[int, dict[str, Any]]:
         said = self.headers.get("authorization", "")
         if not hmac.compare_digest(said.encode(), f"Bearer {self.host.key}".encode()):
-            return self._send(401, {"error": {"message": "the key is another"}})
+            return 401, _error("the key is another")
         if self.path.rstrip("/") != "/v1/chat/completions":
-            return self.do_GET()
+            return 404, _ASK
         try:
             length = int(self.headers.get("content-length") or 0)
             if not 0 <= length <= _LARGEST_REQUEST:
                 raise ValueError("the request is too large")
-            answer = self.host.answer(json.loads(self.rfile.read(length)))
-        except (ValueError, UserError) as error:
-            return self._send(400, {"error": {"message": str(error)}})
+            conversation, tokens = self.host.asked(json.loads(self.rfile.read(length)))
+        except ValueError as error:
+            return 400, _error(str(error))
+        answer = self.host.answer(conversation, tokens)
         if answer.stop == "error":
-            return self._send(400, {"error": {"message": str(answer.evidence.get("error", "it cannot be answered"))}})
-        return self._send(200, _completion(answer))
+            return 400, _error(str(answer.evidence.get("error", "it cannot be answered")))
+        return 200, _completion(answer)
 
     def _send(self, status: int, body: Mapping[str, Any]) -> None:
         data = json.dumps(body).encode()
@@ -125,8 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
-        with contextlib.suppress(ConnectionError):  # whoever asked is gone
-            self.wfile.write(data)
+        self.wfile.write(data)
 
 
 def _completion(answer: Answer) -> dict[str, Any]:
