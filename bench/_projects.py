@@ -16,6 +16,14 @@ from ruamel.yaml import YAML
 PROGRAM = [sys.executable, "-m", "tunesmith.app.cli"]
 
 
+def fast() -> bool:
+    """Whether the processor multiplies bfloat16 itself: then trainings and answers here compute in it."""
+    from tunesmith.models.hardware import look
+
+    hardware = look()
+    return not hardware.gpus and hardware.bf16 == "hardware"
+
+
 def make(folder: Path, recipe: str, change: Callable[[Any], None]) -> None:
     """Write a recipe's project, changed, as `start.yaml`; what lies in the folder is removed."""
     from tunesmith.app.workshop import Workshop
