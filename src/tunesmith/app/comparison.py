@@ -31,9 +31,9 @@ def comparison(console: Console, result: dict[str, Any]) -> None:
     for heading in ("first", "second"):
         both.add_column(say(heading), justify="right")
     for line in result["measures"]:
-        told = [line[side] for side in ("first", "second")]
-        if any(side and side["value"] is not None for side in told):
-            both.add_row(escape(line["name"]), *(_measured(side, line["unit"]) for side in told))
+        values = [line[side] for side in ("first", "second")]
+        if any(side and side["value"] is not None for side in values):
+            both.add_row(escape(line["name"]), *(_measured(side, line["unit"]) for side in values))
     console.print(both)
     for line in result["changed"]["worse"][:5]:
         told = f"{line['place']}: {line['first']!r} -> {line['second']!r} ({line['reference']!r})"
@@ -44,7 +44,7 @@ def comparison(console: Console, result: dict[str, Any]) -> None:
 
 def _table(title: str, key: str) -> Table:
     """A table that fits 80 columns: no lines between the columns."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(say(key))
     return table
 

@@ -22,7 +22,7 @@ from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 from tunesmith.evaluate.statistics import Sampling, share_interval
 
 _BBQ_AT_ONCE = 16
-"""Its contexts are long and share nothing: a call with more of them is no faster, and nothing is told meanwhile."""
+"""Its contexts are long and share nothing, so that there is little to gain from more of them in a call."""
 
 
 @dataclass(frozen=True)
