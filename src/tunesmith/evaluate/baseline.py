@@ -10,6 +10,7 @@ from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Baseline, Profile, Snapshot
 from tunesmith.evaluate.asking import ask, held_out
 from tunesmith.evaluate.benchmarks import run_benchmarks
+from tunesmith.evaluate.fairness.asking import Question, ask_bbq, bbq_records
 from tunesmith.evaluate.retention import ask_general, general_overlap
 from tunesmith.evaluate.rows import write_lines
 from tunesmith.evaluate.spec import EvaluateSpec, check, outside
@@ -17,13 +18,14 @@ from tunesmith.evaluate.spec import EvaluateSpec, check, outside
 __all__ = ["NAME", "VERSION", "check", "outside", "run"]
 
 NAME = "baseline"
-VERSION = "2"
+VERSION = "3"
 
 
 def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot, context: Context) -> Baseline:
     """Ask the base model the held-out rows, the likelihood of every label, and the general suite.
 
-    Files: `answers.jsonl` (free answers, label likelihoods, lone requests), `general.jsonl`, `benchmarks.jsonl`.
+    Files: `answers.jsonl` (free answers, label likelihoods, lone requests), `general.jsonl`, `benchmarks.jsonl`,
+    `bbq.jsonl`.
 
     Raises:
         UserError: training or general rows hold pieces of the general suite.
@@ -45,7 +47,9 @@ def run(spec: EvaluateSpec, *, base: Base, profile: Profile, snapshot: Snapshot,
         )
         general = ask_general(answerer, spec.retention, languages=profile.languages, events=context.events, stage=NAME)
         benchmarks = run_benchmarks(answerer, spec.benchmarks, context.root)
+        bbq = ask_bbq(answerer, Question(spec, profile, context.events, NAME, context.seed, context.root))
     asked.write(context.out / "answers.jsonl")
     write_lines(context.out / "general.jsonl", general.records())
     write_lines(context.out / "benchmarks.jsonl", benchmarks)
+    write_lines(context.out / "bbq.jsonl", bbq_records(bbq))
     return Baseline(answers=len(asked.free), seconds=time.monotonic() - began)

@@ -25,8 +25,9 @@ from tunesmith.evaluate.safety_spec import DETECTORS
 from tunesmith.evaluate.thresholds import sure_threshold
 from tunesmith.models.features import Features, Floats
 
-USUAL = ("neighbours", "vocabulary")
-"""What is taken where nothing else is asked for: the two that told most, by different means (docs/lab.md)."""
+USUAL = ("neighbours", "relative_mahalanobis", "vocabulary")
+"""What is taken where nothing else is asked for: near questions are told best by the first and the last, far ones by
+the second, and each fails on some domain where the others do not (docs/lab.md)."""
 
 JSON, ARRAYS = "detector.json", "detector.safetensors"
 
@@ -42,8 +43,6 @@ class Fitted:
         middle, spread: name -> median of its scores on the calibration questions, and their spread (1.4826 MAD).
         threshold: fused score from which a question is alarmed; infinite where too few questions calibrate the rate.
         false_alarms: the chosen rate; `delta`: share of calibrations in which it may be passed.
-        near: how well parts of the domain that were left out in turn were told from the rest, as an area under the
-            curve; NaN where there were too few questions to leave any out.
         prefix: tokens that all questions of the domain begin with.
         calibrated_on: number of calibration questions.
     """
@@ -56,7 +55,6 @@ class Fitted:
     threshold: float
     false_alarms: float
     delta: float
-    near: float
     prefix: tuple[int, ...]
     calibrated_on: int
 
@@ -81,7 +79,7 @@ class Fitted:
         }
         save_file(arrays or {"none": np.zeros(1, np.float32)}, folder / ARRAYS)
         told = {
-            "schema": 2,
+            "schema": 3,
             "uses": dict(self.uses),
             "weights": dict(self.weights),
             "middle": dict(self.middle),
@@ -89,7 +87,6 @@ class Fitted:
             "threshold": self.threshold if math.isfinite(self.threshold) else None,
             "false_alarms": self.false_alarms,
             "delta": self.delta,
-            "near": self.near if math.isfinite(self.near) else None,
             "prefix": list(self.prefix),
             "calibrated_on": self.calibrated_on,
             "sha256": digest_file(folder / ARRAYS),
@@ -107,7 +104,7 @@ class Fitted:
         from safetensors.numpy import load_file
 
         told = read_json(folder / JSON)
-        if told.get("schema") != 2:
+        if told.get("schema") != 3:
             raise CorruptArtifact(f"{folder / JSON} has another form than this version writes: evaluate again")
         if digest_file(folder / ARRAYS) != told["sha256"]:
             raise CorruptArtifact(f"{folder / ARRAYS} is not the file that was written with {JSON}")
@@ -125,7 +122,6 @@ class Fitted:
             threshold=math.inf if told["threshold"] is None else float(told["threshold"]),
             false_alarms=told["false_alarms"],
             delta=told["delta"],
-            near=math.nan if told["near"] is None else float(told["near"]),
             prefix=tuple(told["prefix"]),
             calibrated_on=told["calibrated_on"],
         )
@@ -181,7 +177,6 @@ def fit(
         threshold=sure_threshold(fused, false_alarms, delta),
         false_alarms=false_alarms,
         delta=delta,
-        near=auroc(rehearsed.inside @ learnt, rehearsed.near @ learnt) if rehearsed else math.nan,
         prefix=tuple(prefix),
         calibrated_on=len(calibration),
     )

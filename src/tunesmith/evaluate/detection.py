@@ -116,7 +116,7 @@ def detect(
 
     Detectors learn from training questions and half of the general texts; the threshold comes of validation questions,
     which were not trained on, or of training questions kept apart where those are too few. Measured on held-out
-    questions against the other half of the general texts, and against parts of the domain that were left out in turn.
+    questions against the other half of the general texts.
 
     Args:
         answerer: the expert.
@@ -187,7 +187,7 @@ def _divided(training: Sequence[Example], how: Inputs) -> tuple[list[Example], l
 
 
 def _areas(fitted: Fitted, inside: Features, outside: Features, level: float) -> list[Measure]:
-    """`ood_auroc` of the fused score and of each detector, and what was seen of parts of the domain left out."""
+    """`ood_auroc` of the fused score and of each detector."""
     ours, theirs = fitted.scores(inside), fitted.scores(outside)
     found = []
     for name in ("fused", *fitted.uses):
@@ -200,11 +200,6 @@ def _areas(fitted: Fitted, inside: Features, outside: Features, level: float) ->
                 method="DeLong, against general texts of no domain",
             )
         )  # fmt: skip
-    if math.isfinite(fitted.near):
-        method = "parts of the domain left out in turn, against the rest of it; training questions"
-        found.append(
-            Measure(name="ood_auroc", model="expert", value=fitted.near, n=len(inside), slice="near", method=method)
-        )
     return found
 
 

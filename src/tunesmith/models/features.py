@@ -17,8 +17,8 @@ from tunesmith.models.chat import Chat
 
 Floats = NDArray[np.float64]
 
-LAYERS = (0.5, 1.0)
-"""Depths whose states are taken: the middle, where what a text is about is told best, and the last."""
+LAYERS = (0.1, 0.5, 1.0)
+"""Depths whose states are taken: near the words, the middle, where what a text is about is told best, and the last."""
 
 _LOGITS = 1 << 26
 """Most logits (float32, 256 MiB) that one call may make."""
@@ -33,10 +33,12 @@ class Features:
 
     Args:
         states_ND: mean over the question's own tokens of the hidden states, one layer of `LAYERS` beside the other.
-        nats_N: mean negative log-probability of the question's own tokens under the expert, in nats.
+        nats_N: negative log-probability of the question's own tokens and of the end that the template puts behind
+            them, under the expert, in nats for each of `ids`: the rest of that end is all but certain, and would make
+            short questions likelier.
         energy_N: mean over the same tokens of minus the log of the sum of exponentials of the logits.
         base_nats_N: as `nats_N`, under the base; the same values where there is no base to compare with.
-        ids: of each question its own tokens.
+        ids: of each question its own tokens up to the one that ends it, without what the chat template puts behind.
         more_ids: own tokens of further questions of the same kind, which were not run through the model: words are many
             and cheap, states are dear.
     """
@@ -50,6 +52,11 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.nats_N)
+
+    def layer(self, place: int) -> Floats:
+        """The states [N, width of the model] of one of `LAYERS`."""
+        width = self.states_ND.shape[1] // len(LAYERS)
+        return self.states_ND[:, place * width : (place + 1) * width]
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Features:
         """Some of the questions, without the further ones."""
@@ -105,14 +112,31 @@ def features_of(  # what is read, of which questions, and how much of it
                 found["base_nats_N"] = _read(model, rows, own, ())["nats_N"]
         else:
             found["base_nats_N"] = found["nats_N"]
-    return Features(**found, ids=tuple(tuple(row[-n:]) for row, n in zip(rows, own, strict=True)))
+    end = _after_the_end(chat)
+    ids = tuple(_without(row[-n:], end) for row, n in zip(rows, own, strict=True))
+    share = np.array([n / len(kept) for n, kept in zip(own, ids, strict=True)])
+    return Features(**found | {name: found[name] * share for name in ("nats_N", "base_nats_N")}, ids=ids)
 
 
 def own_tokens(
     chat: Chat, conversations: Sequence[Conversation], *, prefix: Sequence[int], at_most_tokens: int = 512
 ) -> tuple[tuple[int, ...], ...]:
-    """The tokens of each question that `features_of` counts; no model is asked."""
-    return tuple(tuple(_divided(chat, one, prefix, at_most_tokens)[1]) for one in conversations)
+    """The `ids` of `features_of`; no model is asked."""
+    end = _after_the_end(chat)
+    return tuple(_without(_divided(chat, one, prefix, at_most_tokens)[1], end) for one in conversations)
+
+
+def _after_the_end(chat: Chat) -> int:
+    """How many tokens the chat template puts behind the one that ends a question."""
+    from tunesmith.core.types import Message
+
+    one, other = (chat.prompt((Message(role="user", content=text),))[::-1] for text in ("apple", "What?"))
+    return max(0, _shared(one, other) - 1)
+
+
+def _without(own: Sequence[int], end: int) -> tuple[int, ...]:
+    """A question's tokens without the last `end`; all of them where no other are left."""
+    return tuple(own[: len(own) - end]) or tuple(own)
 
 
 def _divided(

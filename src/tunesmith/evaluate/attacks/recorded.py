@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -40,7 +41,7 @@ class Recorded:
             UserError: the file cannot be read, or a line is no recorded attack; the lines are named.
         """
         recorded: defaultdict[str, list[Any]] = defaultdict(list)
-        for record in self._records(known):
+        for record in recorded_lines(known.root, self.path):
             recorded[record["before"]].append(record)
 
         def edits(_row: Example, text: str) -> list[Edit]:
@@ -52,23 +53,29 @@ class Recorded:
 
         return edits
 
-    def _records(self, known: Known) -> list[dict[str, Any]]:
-        path = resolve_under(known.root, self.path)
+
+def recorded_lines(root: Path, name: str) -> list[dict[str, Any]]:
+    """The attacks of a file `attacks.jsonl`.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no recorded attack; the lines are named.
+    """
+    path = resolve_under(root, name)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(Problem("unreadable-file", f"no recorded attacks: {error}", path=name)) from None
+    found, problems = [], []
+    for number, line in enumerate(lines, 1):
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(Problem("unreadable-file", f"no recorded attacks: {error}", path=self.path)) from None
-        found, problems = [], []
-        for number, line in enumerate(lines, 1):
-            try:
-                record = json.loads(line)
-                str(record["before"]) + str(record["after"])
-                found.append(record)
-            except (ValueError, KeyError, TypeError):
-                problems.append(Problem("broken-attack", "not a recorded attack", "", self.path, number))
-        if problems:
-            raise UserError(problems)
-        return found
+            record = json.loads(line)
+            str(record["before"]) + str(record["after"])
+            found.append(record)
+        except (ValueError, KeyError, TypeError):
+            problems.append(Problem("broken-attack", "not a recorded attack", "", name, number))
+    if problems:
+        raise UserError(problems)
+    return found
 
 
 def _one(text: str, record: dict[str, Any]) -> tuple[int, int, str, str]:

@@ -19,12 +19,12 @@ class Neighbours:
 
     Args:
         k: which neighbour.
-        layer: whose states are compared; the last layer's tell near questions better than the middle one's.
+        layer: whose states are compared: a tenth up, half way, or the last, which told most of the three.
         at_most: training questions that are kept, evenly taken.
     """
 
     k: Annotated[int, Field(ge=1)] = 1
-    layer: Literal["last", "middle", "both"] = "last"
+    layer: Literal["early", "middle", "last"] = "last"
     at_most: Annotated[int, Field(ge=10)] = 2000
 
     def fit(self, seen: Features, general: Features) -> State:
@@ -47,9 +47,7 @@ class Neighbours:
         return found
 
     def _states(self, features: Features) -> Floats:
-        half = features.states_ND.shape[1] // 2
-        parts = {"last": slice(half, None), "middle": slice(half), "both": slice(None)}
-        return features.states_ND[:, parts[self.layer]]
+        return features.layer(("early", "middle", "last").index(self.layer))
 
 
 def _unit(rows_ND: Floats) -> Floats:

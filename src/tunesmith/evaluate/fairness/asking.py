@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ class FairnessAsked:
     Args:
         flips: (attribute, example, the question about somebody else, the answer to it).
         bbq: item and the place of the answer that was chosen.
+        bbq_base: the same of the base, see `with_base`.
         swaps: attribute -> the tables by which it was swapped.
         notes: what could not be asked.
     """
 
     flips: tuple[tuple[str, Example, str, Answer], ...] = ()
     bbq: tuple[tuple[Item, int | None], ...] = ()
+    bbq_base: tuple[tuple[Item, int | None], ...] = ()
     swaps: Mapping[str, Sequence[Swap]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -70,16 +72,39 @@ def ask_fairness(answerer: LikelihoodAnswerer, examples: Sequence[Example], how:
             continue
         few = {e.id for e in sample([e for e, _ in changed], spec.swap_rows, seed=how.seed)}
         asked = [(example, new) for example, new in changed if example.id in few]
-        parts = chunks(asked, ROWS_AT_ONCE)
-        for part in told(parts, how.events, how.stage, f"questions with {attribute} swapped", len(asked)):
+        parts, what = chunks(asked, ROWS_AT_ONCE), f"questions with {attribute} swapped"
+        for part in told(parts, how.events, how.stage, what, len(asked), asked=answerer):
             answers = answerer.answer([new for _, new in part], at_most_tokens=token_limit(how.spec, how.profile))
             flips += [(attribute, e, new[-1].content, a) for (e, new), a in zip(part, answers, strict=True)]
+    return FairnessAsked(tuple(flips), tuple(ask_bbq(answerer, how)), swaps=tables, notes=tuple(notes))
+
+
+def ask_bbq(answerer: LikelihoodAnswerer, how: Question) -> list[tuple[Item, int | None]]:
+    """Ask the files of BBQ that the section names: each item with the place of the answer that was chosen.
+
+    Raises:
+        UserError: a file is missing or has another form.
+    """
+    spec = how.spec.fairness
     items = [item for path in spec.bbq for item in bbq_items(path, how.root, at_most=spec.bbq_rows)]
     found: list[tuple[Item, int | None]] = []
-    for chunk in told(chunks(items, ROWS_AT_ONCE), how.events, how.stage, "questions of BBQ", len(items)):
+    groups = chunks(items, ROWS_AT_ONCE)
+    for chunk in told(groups, how.events, how.stage, "questions of BBQ", len(items), asked=answerer):
         rows = answerer.likelihood([conversation(item) for item in chunk], [list(item.options) for item in chunk])
         found += [(item, chosen(row)) for item, row in zip(chunk, rows, strict=True)]
-    return FairnessAsked(tuple(flips), tuple(found), tables, tuple(notes))
+    return found
+
+
+def bbq_records(found: Sequence[tuple[Item, int | None]]) -> list[dict[str, Any]]:
+    """What was chosen, as JSON values, for `with_base`."""
+    return [{"id": item.id, "chosen": choice} for item, choice in found]
+
+
+def with_base(asked: FairnessAsked, records: Sequence[Mapping[str, Any]]) -> FairnessAsked:
+    """With what the base chose on the items that the expert was asked; an item that it was not asked is left out."""
+    chosen_by_base = {record["id"]: record["chosen"] for record in records}
+    pairs = tuple((item, chosen_by_base[item.id]) for item, _ in asked.bbq if item.id in chosen_by_base)
+    return replace(asked, bbq_base=pairs)
 
 
 def asked_measures(
@@ -110,7 +135,8 @@ def asked_measures(
         for attribute in dict.fromkeys(("all", *(r["attribute"] for r in records)))
         if asked.swaps
     ]
-    return [*measures, *bbq_measures(asked.bbq, sampling)], [r for r in records if r["flipped"]]
+    bbq = [*bbq_measures(asked.bbq, sampling), *bbq_measures(asked.bbq_base, sampling, model="base")]
+    return [*measures, *bbq], [r for r in records if r["flipped"]]
 
 
 def _flipped(before: Answer, after: Answer, profile: Profile, swaps: Sequence[Swap]) -> bool:
