@@ -16,6 +16,14 @@ from ruamel.yaml import YAML
 PROGRAM = [sys.executable, "-m", "tunesmith.app.cli"]
 
 
+def fast() -> bool:
+    """Whether the processor multiplies bfloat16 itself: then trainings and answers here compute in it."""
+    from tunesmith.models.hardware import look
+
+    hardware = look()
+    return not hardware.gpus and hardware.bf16 == "hardware"
+
+
 def make(folder: Path, recipe: str, change: Callable[[Any], None]) -> None:
     """Write a recipe's project, changed, as `start.yaml`; what lies in the folder is removed."""
     from tunesmith.app.workshop import Workshop
@@ -39,9 +47,8 @@ def run(folder: Path, changes: dict[str, Any], asked: Asked, *, seed: int | None
     """
     round_trip = YAML(typ="rt", pure=True)
     project = round_trip.load((folder / "start.yaml").read_text(encoding="utf-8"))
-    for section, settings in changes.items():
-        project[section].update(settings)
-    project["model"] = {"use": str(asked.model)}
+    for section, settings in ({"model": {"use": str(asked.model)}} | changes).items():
+        project.setdefault(section, {}).update(settings)
     if seed is not None:
         project["seed"] = seed
     with (folder / "tunesmith.yaml").open("w", encoding="utf-8") as file:

@@ -20,7 +20,7 @@ from typing import Any
 from bench import _environments, _process, _texts
 from bench._frame import Asked, Column, Figures, Outcome
 
-ROUNDS = 2
+ROUNDS = 1
 MEGABYTES = 10.0
 WORK = Path(__file__).with_name("texts.json")
 COLUMNS = (
@@ -62,6 +62,7 @@ def run(asked: Asked) -> Tables:
             for name, work in chosen.items():
                 outcome = tables.outcomes.setdefault(f"{name}, {megabytes:g} MB", Outcome(COLUMNS))
                 for _ in range(asked.rounds or ROUNDS):
+                    print(f"{name}, {megabytes:g} MB", flush=True)
                     _round(outcome, work, texts, known["peers"], pythons)
     return tables
 
@@ -93,7 +94,8 @@ def _round(
         except _process.Failed as error:
             outcome.notes.append(f"{peer} left the comparison: {error}")
             continue
-        print(f"  {peer}: {figures['mb_per_cpu_s']:.2f} MB a processor second, {figures['seconds']:.0f} s", flush=True)
+        told = (f"{figures[column.name]:,.{column.digits}f} {column.head}" for column in COLUMNS)
+        print(f"  {peer}: {', '.join(told)}", flush=True)
 
 
 def _measured(python: Path, driver: str, texts: Path, settings: Any) -> Figures:

@@ -106,7 +106,11 @@ def _make(task: str, seed: int, folder: Path, *, rows: int | None) -> None:
 
     def change(project: Any) -> None:
         project["seed"] = seed
-        project["tune"] |= {"epochs": EPOCHS[task], "rows_per_step": 16}
+        project["tune"] |= {
+            "epochs": EPOCHS[task],
+            "rows_per_step": 16,
+            "precision": "bf16" if _projects.fast() else "auto",
+        }
         if task == "credit":
             project["evaluate"] = {"likelihood_rows": 20, "latency_rows": 1}
             if rows:

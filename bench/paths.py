@@ -23,6 +23,7 @@ from bench.generation import conversations
 from tunesmith.models.chat import Chat
 from tunesmith.models.engines import Engine, engine_problem, load_in_engine
 from tunesmith.models.generate import Generation, generate
+from tunesmith.models.load import load_model
 
 ROUNDS = 3
 PATHS = 8
@@ -44,10 +45,10 @@ def run(asked: Asked) -> Outcome:
     prompt = [token for messages in conversations(PATHS) for token in chat.prompt(messages)][:PROMPT_TOKENS]
     rows, source = _cost.written(asked.model)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        exact = load_in_engine(asked.model, "exact")
+        exact, plain = load_in_engine(asked.model, "exact"), load_model(asked.model)
         torch.set_num_threads(asked.threads)
-        same = sum(a == b for a, b in zip(_ours(exact, prompt, 0.0), _theirs(exact, prompt, greedy=True), strict=True))
-        contenders, costs = _contenders(asked, exact, rows, Path(folder))
+        same = sum(a == b for a, b in zip(_ours(exact, prompt, 0.0), _theirs(plain, prompt, greedy=True), strict=True))
+        contenders, costs = _contenders(asked, (exact, plain), rows, Path(folder))
         for name, draw in contenders.items():
             if name not in (EXACT, PEER):  # what is made at first use is not timed; those two have answered greedily
                 draw(prompt)
@@ -70,9 +71,10 @@ Draw = Callable[[Sequence[int]], int]
 
 
 def _contenders(
-    asked: Asked, exact: Any, rows: list[dict[str, Any]], folder: Path
+    asked: Asked, models: tuple[Any, Any], rows: list[dict[str, Any]], folder: Path
 ) -> tuple[dict[str, Draw], dict[str, dict[str, float]]]:
-    """Who takes part, ours first, and what each one's arithmetic costs."""
+    """Who takes part, ours first, and what each one's arithmetic costs; `models`: ours as it answers, and theirs."""
+    exact, plain = models
     truth = _cost.read(exact, rows)
     exactly = {"loss": truth.loss, "same": 1.0}
     draws: dict[str, Draw] = {EXACT: _counted(_ours, exact)}
@@ -86,7 +88,7 @@ def _contenders(
         if engine_problem(engine) is None:
             model = load_in_engine(asked.model, engine)
             draws[name], costs[name] = _counted(_ours, model), judged(model)
-    draws[PEER] = _counted(_theirs, exact)
+    draws[PEER] = _counted(_theirs, plain)
     if _llama.installed():
         from tunesmith.models.gguf_file import opened_gguf, write_gguf
 

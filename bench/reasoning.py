@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 SEEDS = 2
 FOLDER = _process.ROOT / ".bench" / "reasoning"
-TRAIN_ROWS = 2400
+TRAIN_ROWS = 6000
 LEARN_ROWS, TEST_ROWS = 100, 300
 DRAWS = 40
-AT_ONCE = 4
+AT_ONCE = 5
 """Questions that are drawn and stored together."""
 
 AT_MOST_TOKENS = 200
@@ -171,7 +171,14 @@ def _change(project: Any, kind: str, seed: int, rows: int) -> None:
     project["seed"] = seed
     project["data"]["sources"][0]["path"] = f"data/{KINDS[kind]}"
     project["data"]["at_most_rows"] = {"train": rows, "valid": LEARN_ROWS, "test": TEST_ROWS}
-    project["tune"] = {"strategy": {"use": "lora", "rank": 32, "upper": 0.5}, "epochs": 1, "rows_per_step": 16}
+    fast = _projects.fast()
+    project["tune"] = {
+        "strategy": {"use": "lora", "rank": 32, "upper": 0.5},
+        "epochs": 1,
+        "rows_per_step": 16,
+        "precision": "bf16" if fast else "auto",
+    }
+    project["reason"]["engine"] = "bf16" if fast else "exact"
     project["evaluate"] = {
         "at_most_rows": 24,
         "likelihood_rows": 0,

@@ -103,11 +103,26 @@ def _run(name: str, told: Told, seed: int, asked: Asked) -> Shown:
         place = Path(first["report"]).parent.relative_to(folder)
         changes["evaluate"] = {"safety": WITHOUT_SAFETY, "other_seeds": [str(place)]}
         changes["profile"] = {"targets": _unguarded(folder)}
+    if name_of := _named(asked.model):
+        changes["model"] = {"use": name_of}
     if asked.rows:
         changes["data"] = {"at_most_rows": {"train": asked.rows}}
     shown = _projects.run(folder, changes, asked, seed=seed)
     (folder / f"seed-{seed}.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")
     return shown
+
+
+def _named(model: Path) -> str:
+    """The catalog name of a model's folder, which a reader elsewhere can use; empty where it has none."""
+    from tunesmith.models import catalog
+    from tunesmith.models.load import locate
+    from tunesmith.models.spec import ModelSpec
+
+    for entry in catalog.entries():
+        found = locate(ModelSpec(use=entry.name), Path())
+        if found is not None and found.path == model:
+            return entry.name
+    return ""
 
 
 def _unguarded(folder: Path) -> list[dict[str, Any]]:

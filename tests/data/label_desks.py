@@ -19,15 +19,20 @@ def example(text: str, **more: str) -> Example:
     return Example(id=example_id(turns, "SECRET TARGET"), messages=turns, target="SECRET TARGET", **more)
 
 
-def store(folder: Path) -> Labels:
-    return Labels(Database(folder))
+def store(folder: Path, url: str | None = None) -> Labels:
+    return Labels(Database(folder, url=url))
 
 
 def queue(
-    folder: Path, texts: Sequence[str], *, people: Sequence[str] = ("ann", "bob", "cyd"), experts: int = 3
+    folder: Path,
+    texts: Sequence[str],
+    *,
+    people: Sequence[str] = ("ann", "bob", "cyd"),
+    experts: int = 3,
+    url: str | None = None,
 ) -> Desk:
     """A queue `q` of the manager `max`, with annotators and the adjudicator `ada`; its row ids follow `texts`."""
-    labels = store(folder)
+    labels = store(folder, url)
     rows = {made.id: made for made in map(example, texts)}
     asked = Queue(labels=LABELS, question="Does it work?", experts=experts)
     desk = Desk.create(labels, "q", name="max", asked=asked, rows=rows)

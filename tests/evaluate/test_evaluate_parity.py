@@ -6,6 +6,7 @@ A tiny model with an adapter that matters is the expert. Each fault is made as i
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +22,14 @@ import torch
 from fakes import CHAT_TEMPLATE, edit_json, tiny_model_folder, tiny_tokenizer
 from tunesmith.core.errors import UserError
 from tunesmith.core.types import Message
-from tunesmith.evaluate.parity import causes, parity, parity_gate, probes
+from tunesmith.evaluate.parity import causes, distance, parity, parity_gate, probes
 from tunesmith.evaluate.served import served_witness
 from tunesmith.models import int8
 from tunesmith.models import witness as witnesses
 from tunesmith.models.adapters import load_adapter, merged
 from tunesmith.models.chat import Chat
 from tunesmith.models.load import load_model
-from tunesmith.models.witness import Witness, scaled, scales_of
+from tunesmith.models.witness import Said, Witness, scaled, scales_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 
@@ -277,3 +278,31 @@ def test_a_server_that_is_not_there_or_no_server_is_a_problem() -> None:
     for address, code in (("http://127.0.0.1:9/v1", "not-served"), ("file:///etc/passwd", "wrong-address")):
         with pytest.raises(UserError, match=code):
             served(address, PROBES[:1])
+
+
+def one_answer(*steps: tuple[str, dict[str, float]], ended: bool = True) -> Witness:
+    """A form that says these tokens to one probe; beside each the probabilities of that step."""
+    likely = tuple({token: math.log(p) for token, p in listed.items()} for _, listed in steps)
+    text = "".join(token for token, _ in steps)
+    return Witness(form="any", said=(Said(text=text, ended=ended, chosen=tuple(t for t, _ in steps), likely=likely),))
+
+
+def test_an_end_of_turn_that_a_server_writes_as_nothing_is_the_end_of_turn() -> None:
+    """llama.cpp names special tokens "": the same probabilities are 0 nats apart, not |log 0.9 - log 0.1| at the end."""
+    sure = {"yes": 0.9, "no": 0.1}
+    measured = one_answer(("yes", sure), ("<end>", {"<end>": 0.9, " no": 0.1}))
+    served = one_answer(("yes", sure), ("", {"": 0.9, " no": 0.1}))
+    assert (distance(measured, served).nats, distance(measured, served).steps) == (0.0, 2)
+    worse = one_answer(("yes", sure), ("", {"": 0.45, " no": 0.55}))
+    at_the_end = 0.9 * math.log(2) + 0.1 * math.log(5.5)
+    assert distance(measured, worse).nats == pytest.approx(at_the_end / 2)
+
+
+def test_characters_that_a_server_holds_back_end_the_comparison() -> None:
+    """One step of "a", then three tokens are one sign: the server tells the last of them first. Another word counts."""
+    part, first = "\ufffd", ("a", {"a": 0.5, "b": 0.5})
+    measured = one_answer(first, (part, {part: 0.2, "b": 0.8}), (part, {part: 1.0}), ended=False)
+    served = one_answer(first, ("病", {"病": 1.0}), ended=False)
+    assert (distance(measured, served).nats, distance(measured, served).steps) == (0.0, 1)
+    assert distance(measured, measured).steps == 3
+    assert distance(one_answer(first, ("c", {"c": 1.0})), one_answer(first, ("d", {"d": 0.9, "c": 0.1}))).steps == 2

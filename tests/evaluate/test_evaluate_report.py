@@ -14,10 +14,11 @@ from test_evaluate_stage import evaluated
 from tunesmith.core.types import Target
 from tunesmith.evaluate.memory.canaries import power_words
 from tunesmith.evaluate.report.chinese import note_text, reason_text
-from tunesmith.evaluate.report.content import chosen
-from tunesmith.evaluate.report.page import all_texts, bare, last_part, number, plain, render, script_json, successes
+from tunesmith.evaluate.report.content import chosen, leaks
+from tunesmith.evaluate.report.page import all_texts, bare, number, plain, render, script_json, successes
 from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
+from tunesmith.evaluate.wording import bare_name
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">&'
 
@@ -134,8 +135,18 @@ def test_notes_are_chinese_with_the_same_figures() -> None:
 
 def test_a_base_in_a_folder_is_named_by_its_last_part() -> None:
     """A report travels; where somebody keeps his models is nobody's business."""
-    assert last_part("/srv/models/smollm2/") == "smollm2"
-    assert last_part("HuggingFaceTB/SmolLM2-135M-Instruct") == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert bare_name("/srv/models/smollm2/") == bare_name("models/mine/smollm2") == bare_name("./smollm2") == "smollm2"
+    assert bare_name("HuggingFaceTB/SmolLM2-135M-Instruct") == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert bare_name(r"C:\models\smollm2") == "smollm2" and bare_name("smollm2-135m-instruct") == "smollm2-135m-instruct"
+
+
+def test_leaks_are_counted_by_split_and_way() -> None:
+    """Two of 50 test rows stand in training; the split without rows and the way that was not looked for are left out."""
+    test = {"rows": 50, "kinds": {"verbatim": 2, "near": 0, "meaning": None}, "pairs": [["a", "b"]], "exact": 2}
+    found = {"test": test, "valid": {"rows": 0, "kinds": {"verbatim": 0}}, "public": {"mmlu": test}, "threshold": 0.85}
+    line = {"rows": 50, "verbatim": 2, "near": 0}
+    assert leaks(found) == {"leaks, test": line, "leaks, mmlu": line}
+    assert leaks({}) == {}
 
 
 def test_gates_stand_in_their_order_and_units_only_once(found: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from tunesmith.data.grams import Grams, Hashes, Rows
 from tunesmith.data.index import Index
 from tunesmith.data.near import Mask, stretches
 
-_CHUNK_ROWS, _CHUNK_PRODUCTS = 20_000, 20_000_000
+_CHUNK_ROWS, _CHUNK_HASHES, _CHUNK_PRODUCTS = 20_000, 2_000_000, 20_000_000
 _COMMON_SHARE, _COMMON_ROWS = 0.1, 100
 _FEWEST_RUNS, _FEWEST_WORDS = 6, 6
 _FEW_ROWS = 1000
@@ -64,6 +64,8 @@ def contained(index: Index, *, held: Mask, others: Mask, share: float) -> Alike:
         share: in (0, 1].
     """
     texts = _firsts(index, held)
+    if not len(texts):
+        return Alike.of([])
     vocabulary, asked = _sets(index.grams["runs"], texts)
     telling = _uncommon(np.bincount(asked.indices, minlength=len(vocabulary)), len(texts))
     vocabulary, asked = vocabulary[telling], asked[:, telling]
@@ -99,6 +101,8 @@ def reworded(index: Index, *, held: Mask, others: Mask, cosine: float) -> Alike:
     """
     words = index.grams["words"]
     texts = _firsts(index, held)
+    if not len(texts):
+        return Alike.of([])
     weights = _Weights.of(words, index.kept)
     vocabulary, asked = _sets(words, texts)
     idf = weights.idf(vocabulary)
@@ -250,9 +254,10 @@ def _scaled(sets: Any, idf: Floats, norms: Floats) -> Any:
 
 
 def _chunks(grams: Grams, rows: Rows) -> Iterator[tuple[Rows, Hashes, NDArray[Any]]]:
-    """(row numbers, their hashes, how many each has), some thousand rows at a time."""
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        numbers = rows[start : start + _CHUNK_ROWS]
+    """(row numbers, their hashes, how many each has), some thousand rows at a time, fewer where they are long."""
+    sizes = np.concatenate([np.empty(0, np.int64), *(sizes for _, sizes in grams.blocks)])[rows]
+    for start, end in stretches(sizes + _CHUNK_HASHES // _CHUNK_ROWS, _CHUNK_HASHES):
+        numbers = rows[start:end]
         yield (numbers, *grams.of(numbers))
 
 

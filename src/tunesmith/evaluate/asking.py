@@ -5,10 +5,11 @@ Base and expert are asked by the same code with the same rows and settings: what
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,7 +118,7 @@ def ask(
     limit = token_limit(spec, profile)
     free: dict[str, Answer] = {}
     parts = chunks(examples, ROWS_AT_ONCE)
-    for chunk in told(parts, events, stage, f"answers of {answerer.name}", len(examples)):
+    for chunk in told(parts, events, stage, f"answers of {answerer.name}", len(examples), asked=answerer):
         answers = answerer.answer([example.prompt for example in chunk], at_most_tokens=limit)
         free |= {example.id: answer for example, answer in zip(chunk, answers, strict=True)}
     options: dict[str, list[Likelihood]] = {}
@@ -126,9 +127,8 @@ def ask(
     if some and not isinstance(answerer, LikelihoodAnswerer):
         notes.append(f"{answerer.name} cannot tell likelihoods: no fair scoring by label and no calibration")
     elif some and isinstance(answerer, LikelihoodAnswerer):
-        for chunk in told(
-            chunks(some, ROWS_AT_ONCE), events, stage, f"label likelihoods of {answerer.name}", len(some)
-        ):
+        parts, what = chunks(some, ROWS_AT_ONCE), f"label likelihoods of {answerer.name}"
+        for chunk in told(parts, events, stage, what, len(some), asked=answerer):
             found = answerer.likelihood([e.prompt for e in chunk], [list(profile.labels)] * len(chunk))
             options |= {example.id: row for example, row in zip(chunk, found, strict=True)}
     lone = sample(examples, spec.latency_rows, seed=seed)
@@ -144,13 +144,45 @@ def chunks(items: Sequence[T], size: int) -> list[list[T]]:
     return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
 
-def told(chunks: Sequence[list[T]], events: Events, stage: str, message: str, total: int) -> Iterator[list[T]]:
-    """Yield chunks and tell progress in rows after each."""
+def told(
+    chunks: Sequence[list[T]], events: Events, stage: str, message: str, total: int, *, asked: Any = None
+) -> Iterator[list[T]]:
+    """Yield chunks and tell progress in rows: at the start, after each chunk, and within one where `asked` tells it.
+
+    Args:
+        chunks: of the rows.
+        events: where progress is told.
+        stage: who tells it.
+        message: what is done.
+        total: rows in all chunks.
+        asked: the answerer that the rows of a chunk are put to; one on this machine tells how far it is.
+    """
     done = 0
+
+    def tell(rows: int) -> None:
+        events.tell("progress", stage, message, done=rows, total=total, unit="rows")
+
+    if total:
+        tell(0)
     for chunk in chunks:
-        yield chunk
+        with _heard(asked, lambda part, whole, before=done, rows=len(chunk): tell(before + rows * part // whole)):
+            yield chunk
         done += len(chunk)
-        events.tell("progress", stage, message, done=done, total=total, unit="rows")
+        tell(done)
+
+
+@contextlib.contextmanager
+def _heard(answerer: Any, listener: Callable[[int, int], None]) -> Iterator[None]:
+    """Let a model on this machine tell `listener` how many of its rows are done, for the length of a block."""
+    model = at_hand(answerer)
+    if not hasattr(model, "on_progress"):
+        yield
+        return
+    before, model.on_progress = model.on_progress, listener
+    try:
+        yield
+    finally:
+        model.on_progress = before
 
 
 def at_hand(answerer: Any) -> Any:

@@ -127,8 +127,16 @@ def _remedies(
         if told["unjudged"]:
             notes.append(f"thresholds by '{attribute}' were not tried: {told['unjudged']}")
         else:
-            found.append({"attribute": attribute, "favourable": favourable, **told})
+            found.append({"attribute": attribute, "favourable": favourable, **_comparable(told, spec.fairness.fewest)})
     return found, notes
+
+
+def _comparable(told: dict[str, Any], fewest: int) -> dict[str, Any]:
+    """A remedy as it may be told: no gap where a group is smaller than the gate would compare."""
+    if told["fewest"] >= fewest:
+        return told | {"needed": fewest}
+    none = {"gap": None, "low": None, "high": None}
+    return told | {"needed": fewest} | {side: told[side] | none for side in ("before", "after")}
 
 
 def _decided(rows: Sequence[Row], attribute: str, asked: Asked, profile: Profile, favourable: Sequence[str]) -> Decided:

@@ -75,26 +75,38 @@ class Distance:
     probes: int
 
 
+_PART = "\ufffd"
+"""What part of a character reads as."""
+
+
 def distance(first: Witness, second: Witness) -> Distance:
     """How far `second` is from `first`."""
-    steps = [value for a, b in zip(first.said, second.said, strict=True) for value in _steps_apart(a, b)]
+    ends = {said.chosen[-1] for said in first.said if said.ended and said.chosen}
+    end = ends.pop() if len(ends) == 1 else ""
+    steps = [value for a, b in zip(first.said, second.said, strict=True) for value in _steps_apart(a, b, end=end)]
     alike = sum(a.text.strip() == b.text.strip() for a, b in zip(first.said, second.said, strict=True))
     mean = sum(steps) / len(steps) if steps else math.nan
     return Distance(mean, max(steps, default=math.nan), len(steps), alike, len(first.said))
 
 
-def _steps_apart(first: Said, second: Said) -> list[float]:
+def _steps_apart(first: Said, second: Said, *, end: str) -> list[float]:
     """Per step, up to the first at which the two chose differently: sum of p |log p - log q| over the first's tokens.
 
     A token that the second does not list is taken at its smallest listed log-probability, which is no more than it is.
+    Servers write special tokens as nothing, and hold the parts of a character back until they can tell it as one token:
+    an unnamed token is the `end` of the turn, and where such a character begins the steps are no longer the same ones.
     """
     found = []
-    for place, (p, q) in enumerate(zip(first.likely, second.likely, strict=False)):
-        if not p or not q:
+    for place, (p, listed) in enumerate(zip(first.likely, second.likely, strict=False)):
+        if not p or not listed:
+            break
+        q = {token or end: log for token, log in listed.items()}
+        ours, theirs = ("".join(said.chosen[place : place + 1]) or end for said in (first, second))
+        if ours != theirs and _PART in ours:
             break
         floor = min(q.values())
         found.append(sum(math.exp(log) * abs(log - q.get(token, min(floor, log))) for token, log in p.items()))
-        if first.chosen[place : place + 1] != second.chosen[place : place + 1]:
+        if ours != theirs:
             break
     return found
 

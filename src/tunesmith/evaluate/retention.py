@@ -135,7 +135,8 @@ def ask_general(
     nats: dict[str, tuple[float, int]] = {}
     unscored: list[str] = []
     asked = chosen_items(spec, languages)
-    for chunk in told(chunks(asked, ROWS_AT_ONCE), events, stage, f"general questions, {answerer.name}", len(asked)):
+    parts, what = chunks(asked, ROWS_AT_ONCE), f"general questions, {answerer.name}"
+    for chunk in told(parts, events, stage, what, len(asked), asked=answerer):
         conversations = [(Message(role="user", content=question_text(item)),) for item in chunk]
         for item, row in zip(
             chunk, answerer.likelihood(conversations, [option_texts(item) for item in chunk]), strict=True
@@ -147,7 +148,8 @@ def ask_general(
             else:
                 unscored.append(item.id)
     read = list(passages().items())[: spec.passages]
-    for part in told(chunks(read, ROWS_AT_ONCE), events, stage, f"general prose, {answerer.name}", len(read)):
+    texts, what = chunks(read, ROWS_AT_ONCE), f"general prose, {answerer.name}"
+    for part in told(texts, events, stage, what, len(read), asked=answerer):
         for (key, _), likelihood in zip(part, answerer.text_likelihood([text for _, text in part]), strict=True):
             if _usable(likelihood):
                 nats[key] = (-likelihood.log_probability, likelihood.tokens)

@@ -19,6 +19,7 @@ from tunesmith.core.protocols import Conversation
 from tunesmith.models.witness import Said, Witness
 
 _LARGEST_ANSWER = 10_000_000
+_LIKELY = {"logprobs": True, "top_logprobs": 20}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -56,8 +57,7 @@ def served_witness(
     def ask(body: Mapping[str, Any]) -> Any:
         return _post(f"{url.rstrip('/')}/chat/completions", {"model": model, **body}, key, seconds)
 
-    likely = {"logprobs": True, "top_logprobs": 20}
-    said = [_said(ask(_body(probe, at_most_tokens) | likely), url, len(probe)) for probe in probes]
+    said = [_said(ask(_body(probe, at_most_tokens) | _LIKELY), url, len(probe)) for probe in probes]
     return Witness(form="served", said=tuple(said))
 
 
@@ -66,9 +66,8 @@ def llama_cpp_witness(
 ) -> Witness | None:
     """Let llama.cpp answer every probe from a GGUF file, with the tokeniser and the template that it reads there.
 
-    None where its binding is not installed (`pip install xllamacpp`). It runs in this process and opens no port. The
-    log-probabilities that it reports with greedy answers were 6.5 nats off on SmolLM2 while all answers were alike; why
-    is not known, so they are not asked for: tokens in are compared by their number, and answers.
+    None where its binding is not installed (`pip install xllamacpp`). It runs in this process and opens no port. It
+    writes special tokens as nothing and parts of a character together with its last one, see `parity.distance`.
 
     Args:
         file: the GGUF file.
@@ -89,7 +88,7 @@ def llama_cpp_witness(
     params.verbosity = 1  # errors only
     try:
         server = xllamacpp.Server(params)
-        told = [server.handle_chat_completions(_body(probe, at_most_tokens)) for probe in probes]
+        told = [server.handle_chat_completions(_body(probe, at_most_tokens) | _LIKELY) for probe in probes]
     except (RuntimeError, ValueError) as error:
         raise UserError(Problem("no-llama-cpp", f"llama.cpp refuses: {shorten(error)}", "", str(file))) from None
     said = [_said(answer, str(file), len(probe)) for answer, probe in zip(told, probes, strict=True)]

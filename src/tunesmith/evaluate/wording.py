@@ -46,3 +46,13 @@ def limit_words(target: Target) -> str:
     """`at least 0.95 was asked`."""
     side = "at least" if target.at_least is not None else "at most"
     return f"{side} {target.threshold:g} was asked"
+
+
+def bare_name(name: str) -> str:
+    """A model's name; of a folder's path the last part, because a report travels and paths of a machine say nothing.
+
+    `organisation/name` is a hub id and stays.
+    """
+    parts = name.replace("\\", "/").rstrip("/").split("/")
+    is_path = len(parts) > 2 or "\\" in name or name.startswith((".", "~", "/"))
+    return parts[-1] if is_path else name

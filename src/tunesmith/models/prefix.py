@@ -173,7 +173,8 @@ def attention(
     # they lie: turning them round would copy every key and value for each new token.
     asked = query.transpose(0, 1).reshape(K, B * G * T, D)
     shared = (asked @ prefix[0][0].transpose(1, 2)).float().view(K, B, G, T, P)
-    own = (query @ key.transpose(2, 3)).float().view(B, K, G, T, S)
+    # Keys from the left: oneDNN copies a bfloat16 matrix that comes turned round from the right.
+    own = (key @ query.transpose(2, 3)).float().transpose(2, 3).reshape(B, K, G, T, S)
     own = own.masked_fill(~mask[:, :, None], float("-inf"))
     top = torch.maximum(shared.amax(-1, keepdim=True).transpose(0, 1), own.amax(-1, keepdim=True))
     shared, own = shared.sub_(top.transpose(0, 1)).exp_(), own.sub_(top).exp_()

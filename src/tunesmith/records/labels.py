@@ -152,8 +152,8 @@ class Labels:
     ) -> list[LabelEvent]:
         """Write the events that `decide` wants, all or none; they are on the disk when this returns.
 
-        `decide` is called while no other process can write, and may look at what was written meanwhile; what it raises
-        passes through and leaves nothing behind. It may be called again where another machine was quicker.
+        `decide` sees everything that was written before its events, and may look at what was written meanwhile; what it
+        raises passes through and leaves nothing behind. It is called again where another machine was quicker.
 
         Args:
             queue: which queue.
@@ -164,17 +164,18 @@ class Labels:
         for attempt in range(_TRIES):
             try:
                 with self._database.writing() as connection:
+                    # Looked up before `decide` looks: what comes between takes the number, and all is done again.
+                    last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq))).scalar() or 0
                     drafts = decide(lambda after: _after(connection, queue, after))
                     if rows:
                         connection.execute(sa.insert(ROWS), _stored_rows(queue, rows))
-                    return _insert(connection, queue, person, drafts)
+                    return _insert(connection, queue, person, drafts, last=last)
             except IntegrityError:  # without SQLite's BEGIN IMMEDIATE another writer may take the same number
                 time.sleep(random.uniform(0, 0.01 * (attempt + 1)))
         raise TunesmithError(f"labels could not be written: {_TRIES} times another writer was first")
 
 
-def _insert(connection: Connection, queue: str, person: str, drafts: Sequence[Draft]) -> list[LabelEvent]:
-    last = connection.execute(sa.select(sa.func.max(EVENTS.c.seq))).scalar() or 0
+def _insert(connection: Connection, queue: str, person: str, drafts: Sequence[Draft], *, last: int) -> list[LabelEvent]:
     at = now()
     stored: list[dict[str, Any]] = [
         {

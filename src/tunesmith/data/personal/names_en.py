@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from tunesmith.data.personal.findings import Finding, Part
 from tunesmith.data.personal.lists import names_english, stand_ins
@@ -30,11 +31,12 @@ _ANNOUNCES = re.compile(
     rf"this is|prepared by:?|attn:?|attention:?|cc:|from:|to:|(?:{_ROLES}):)[ \t]{{0,3}}$",
     re.IGNORECASE,
 )
-_HINTS = re.compile(
-    rf"(?:{_ROLES}|dear|hi|hello|regards|sincerely|thanks|according to|statement of|interviewed|says|colleague|"
-    r"friend|wife|neighbou?r|husband|son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|i am|i'm|"
-    r"called|met|told|ask|asked|said|emailed|phoned|visited|saw|thank|contact|officer|mr|signed)[,:]?\s{1,2}$",
-    re.IGNORECASE,
+_ANNOUNCING_ENDS = frozenset({"ed", "by", "tn", "on"})
+"""Last letters of what `_ANNOUNCES` matches where that is no sign and no `is`."""
+_HINTS = tuple(
+    f"{_ROLES}|dear|hi|hello|regards|sincerely|thanks|according to|statement of|interviewed|says|colleague|friend|wife|"
+    "neighbour|neighbor|husband|son|daughter|brother|sister|mother|father|spouse|partner|lawyer|teacher|i am|i'm|"
+    "called|met|told|ask|asked|said|emailed|phoned|visited|saw|thank|contact|officer|mr|signed".split("|")
 )
 _SPEAKS = re.compile(
     r" (?:says?|said|told|tells|asked|asks|works?|worked|lives?|lived|logged|paid|called|approved|reported|wrote|"
@@ -46,7 +48,9 @@ _FOLLOWING = re.compile(r"[ -]([A-Za-z]{1,20})(?![A-Za-z])")
 _ARTICLE = re.compile(r"(?<![A-Za-z])(?:the|a|an|this|each)\s$", re.IGNORECASE)
 _LOWER = re.compile(r"(?<![A-Za-z])[a-z]{3,30}(?![A-Za-z])")
 _REACH = 32
+_ARTICLE_REACH = 7
 _MOST_WORDS = 4
+_REMEMBERED = 20_000
 _NEEDED = 1.3
 
 
@@ -110,9 +114,10 @@ def _name_at(text: str, run: Sequence[Word], i: int, common: _Small) -> tuple[in
             return 1 + count, _finding(run[i + 1 : i + 1 + count], titled=True)
         return 1, None
     before = text[max(0, run[i].start() - _REACH) : run[i].start()]
-    count = _name_words(run, i)
-    if count > (run[i][0].lower() not in names_english().given) and _ANNOUNCES.search(before):
-        return count, _finding(run[i : i + count])
+    if _announced(before):
+        count = _name_words(run, i)
+        if count > (run[i][0].lower() not in names_english().given):
+            return count, _finding(run[i : i + count])
     return _listed(text, run, i, common, before=before)
 
 
@@ -140,23 +145,40 @@ def _listed(text: str, run: Sequence[Word], i: int, common: _Small, *, before: s
         before: what stands before, which speaks for a name or against it.
     """
     lists = names_english()
-    first = _as_given(run[i][0], common)
+    first = _look(run[i][0]).as_given(common)
     if not first or (i and run[i - 1][0].lower() in lists.place_prefixes):
         return 1, None
+    said = _said(before)
     for size in range(min(_MOST_WORDS, len(run) - i), 1, -1):
         words = run[i : i + size]
-        if not all(_as_middle(word[0]) for word in words[1:-1]) or _next_word(text, words[-1]) in lists.organisations:
+        last = _look(words[-1][0]).as_surname(common)
+        if not last or not all(_look(word[0]).middle for word in words[1:-1]):
             continue
-        last = _as_surname(words[-1][0], common)
         more = 0.5 * bool(_SPEAKS.match(text, words[-1].end())) + 0.4 * any(len(word[0]) == 1 for word in words[1:-1])
-        if last and first + last + _pinyin(words) + _said(before) + more >= _NEEDED:
+        likely = first + last + _pinyin(words) + said + more >= _NEEDED
+        if likely and _next_word(text, words[-1]) not in lists.organisations:
             return size, _finding(words)
     return 1, None
 
 
+def _announced(before: str) -> bool:
+    """Whether words that announce a name end `before`; the ends are looked at first, for the pattern is slow."""
+    end = before.rstrip()[-2:].lower()
+    return (end[-1:] in {":", "=", "s"} or end in _ANNOUNCING_ENDS) and bool(_ANNOUNCES.search(before))
+
+
 def _said(before: str) -> float:
     """How much what stands before a word speaks for a name (positive) or against it."""
-    return 0.5 * bool(_HINTS.search(before)) - 0.6 * bool(_ARTICLE.search(before))
+    return 0.5 * _hinted(before) - 0.6 * bool(_ARTICLE.search(before[-_ARTICLE_REACH:]))
+
+
+def _hinted(before: str) -> bool:
+    """Whether a word that goes before names ends `before`: with at most a comma or colon, two spaces, a line's end."""
+    words = before.rstrip()
+    space = len(before) - len(words)
+    if not space or space > 2 + before.endswith("\n"):
+        return False
+    return (words[:-1] if words.endswith((",", ":")) else words).lower().endswith(_HINTS)
 
 
 def _next_word(text: str, word: Word) -> str:
@@ -171,37 +193,69 @@ def _barred(word: str) -> bool:
     return low in lists.never or low in lists.organisations or _invented(word)
 
 
-def _as_given(word: str, common: _Small) -> float:
-    """How much a word looks like a given name: 1 listed, 0.6 listed but also a word, 0.4 unknown or an initial."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How much a word looks like parts of a name, whatever stands around it.
+
+    Fields:
+        low: the word as the lists have it.
+        given: 1 listed, 0.6 listed but also a word, 0.4 unknown or an initial, 0 no name; `given_listed`.
+        surname: 1 listed, 0.5 listed but also a word, 0.4 unknown, 0 no name; `surname_listed`: known as any name.
+        middle: whether it can stand between the two.
+    """
+
+    low: str
+    given: float
+    given_listed: bool
+    surname: float
+    surname_listed: bool
+    middle: bool
+
+    def as_given(self, common: _Small) -> float:
+        """`given`; nothing for an unlisted word that the text also has in small letters."""
+        return self.given if self.given_listed or not self.given or self.low not in common else 0.0
+
+    def as_surname(self, common: _Small) -> float:
+        """`surname`; nothing for an unlisted word that the text also has in small letters."""
+        return self.surname if self.surname_listed or not self.surname or self.low not in common else 0.0
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _look(word: str) -> _Look:
+    """What a word looks like; capitalised words come again and again, so the last ones are remembered."""
+    lists, low = names_english(), _plain(word)
+    given, surname = _as_given(word, low), _as_surname(word, low)
+    listed = (low in lists.given or low in lists.surnames) and low not in lists.never
+    middle = listed or (len(word) == 1 and word != "I")
+    known = low in lists.given or _is_surname(low)
+    return _Look(low, given, low in lists.given, surname, known, middle)
+
+
+def _as_given(word: str, low: str) -> float:
     lists = names_english()
-    low = _plain(word)
     if _barred(word) or low in lists.place_prefixes or low in lists.titles:
         return 0.0
     if low in lists.given:
         return 0.6 if low in lists.words else 1.0
-    if low in common:
-        return 0.0
     return 0.6 if low in lists.surnames and low not in lists.words else 0.4
 
 
-def _as_middle(word: str) -> bool:
-    low, lists = _plain(word), names_english()
-    listed = (low in lists.given or low in lists.surnames) and low not in lists.never
-    return listed or (len(word) == 1 and word != "I")
-
-
-def _as_surname(word: str, common: _Small) -> float:
-    """How much a word looks like a surname: 1 listed, 0.5 listed but also a word, 0.4 unknown, 0 no name."""
-    low, lists = _plain(word), names_english()
-    parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
-    listed = re.sub("['’]", "", low) in lists.surnames or any(part in lists.surnames for part in parts)
+def _as_surname(word: str, low: str) -> float:
+    lists = names_english()
+    listed = _is_surname(low)
     if len(word) < 2 or low in lists.titles or _invented(word):
         return 0.0
     if low in lists.never or low in lists.organisations:  # Hall and May are surnames after a sure given name
         return 0.3 if listed else 0.0
     if listed:
         return 0.5 if low in lists.words else 1.0
-    return 0.6 if low in lists.given else 0.0 if low in common else 0.4
+    return 0.6 if low in lists.given else 0.4
+
+
+def _is_surname(low: str) -> bool:
+    surnames = names_english().surnames
+    parts = [part for part in re.split(r"[-'’]", low) if len(part) > 1]
+    return re.sub("['’]", "", low) in surnames or any(part in surnames for part in parts)
 
 
 def _plain(word: str) -> str:
@@ -212,9 +266,9 @@ def _plain(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", low) if not unicodedata.combining(c))
 
 
-_SYLLABLE = re.compile(
-    r"(?:[bpmfdtnlgkhjqxryw]|[zcs]h?)?(?:iang|iong|uang|ang|eng|ian|iao|ing|ong|uai|uan|ai|an|ao|ei|en|er|ia|ie|in|iu|ou|ua|ue|"
-    r"ui|un|uo|a|e|i|o|u)"
+_SYLLABLES = re.compile(
+    r"(?:(?:[bpmfdtnlgkhjqxryw]|[zcs]h?)?(?:iang|iong|uang|ang|eng|ian|iao|ing|ong|uai|uan|ai|an|ao|ei|en|er|ia|ie|in|iu|"
+    r"ou|ua|ue|ui|un|uo|a|e|i|o|u)){1,2}"
 )
 
 
@@ -223,12 +277,9 @@ def _pinyin(words: Sequence[Word]) -> float:
     if len(words) != 2:
         return 0.0
     one, two = (word[0].lower() for word in words)
-    known = names_english().words
+    lists = names_english()
     pairs = [(one, two), (two, one)]
-    fits = any(
-        a in names_english().pinyin_surnames and b not in known and re.fullmatch(rf"(?:{_SYLLABLE.pattern}){{1,2}}", b)
-        for a, b in pairs
-    )
+    fits = any(a in lists.pinyin_surnames and b not in lists.words and _SYLLABLES.fullmatch(b) for a, b in pairs)
     return 0.8 if fits else 0.0
 
 

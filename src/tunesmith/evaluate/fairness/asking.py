@@ -72,8 +72,8 @@ def ask_fairness(answerer: LikelihoodAnswerer, examples: Sequence[Example], how:
             continue
         few = {e.id for e in sample([e for e, _ in changed], spec.swap_rows, seed=how.seed)}
         asked = [(example, new) for example, new in changed if example.id in few]
-        parts = chunks(asked, ROWS_AT_ONCE)
-        for part in told(parts, how.events, how.stage, f"questions with {attribute} swapped", len(asked)):
+        parts, what = chunks(asked, ROWS_AT_ONCE), f"questions with {attribute} swapped"
+        for part in told(parts, how.events, how.stage, what, len(asked), asked=answerer):
             answers = answerer.answer([new for _, new in part], at_most_tokens=token_limit(how.spec, how.profile))
             flips += [(attribute, e, new[-1].content, a) for (e, new), a in zip(part, answers, strict=True)]
     return FairnessAsked(tuple(flips), tuple(ask_bbq(answerer, how)), swaps=tables, notes=tuple(notes))
@@ -88,7 +88,8 @@ def ask_bbq(answerer: LikelihoodAnswerer, how: Question) -> list[tuple[Item, int
     spec = how.spec.fairness
     items = [item for path in spec.bbq for item in bbq_items(path, how.root, at_most=spec.bbq_rows)]
     found: list[tuple[Item, int | None]] = []
-    for chunk in told(chunks(items, ROWS_AT_ONCE), how.events, how.stage, "questions of BBQ", len(items)):
+    groups = chunks(items, ROWS_AT_ONCE)
+    for chunk in told(groups, how.events, how.stage, "questions of BBQ", len(items), asked=answerer):
         rows = answerer.likelihood([conversation(item) for item in chunk], [list(item.options) for item in chunk])
         found += [(item, chosen(row)) for item, row in zip(chunk, rows, strict=True)]
     return found

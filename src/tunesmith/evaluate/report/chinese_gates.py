@@ -16,6 +16,10 @@ _KINDS = {
 """Limit of G1 -> the kinds of leak that are counted against it."""
 
 
+_WARNINGS = ("pad-is-end-of-turn", "eos-is-not-end-of-turn", "no-end-of-turn")
+"""Peculiarities of a chat template, told without figures."""
+
+
 def early_reason(code: str, evidence: Evidence, texts: Texts) -> str | None:
     """One reason of the gates before training as a sentence; None where it is not known or its evidence is another."""
     try:
@@ -24,6 +28,8 @@ def early_reason(code: str, evidence: Evidence, texts: Texts) -> str | None:
         if f"say.gate.{code}" in texts and evidence.keys() >= {"rows", "of", "share", "limit"}:
             what = texts[f"say.gate.{code}"]
             return texts["say.gate.share"].format(**_numbers(evidence), what=what)
+        if code in _WARNINGS:
+            return texts[f"say.gate.{code}"]
     except (KeyError, TypeError, ValueError):
         pass
     return None

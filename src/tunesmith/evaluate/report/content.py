@@ -31,6 +31,7 @@ from tunesmith.evaluate.retention import General
 from tunesmith.evaluate.rows import Row, read_lines
 from tunesmith.evaluate.scoring import build_scorers, scorer_of_measure
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
+from tunesmith.evaluate.wording import bare_name
 
 _LONGEST_TEXT = 1200
 
@@ -255,12 +256,28 @@ def unscored(story: Story) -> list[dict[str, Any]]:
     return [{"model": m, "scorer": s, "reason": r, "rows": n} for (m, s, r), n in sorted(counts.items())]
 
 
+def leaks(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Per held-out split, and per public benchmark that was looked through: its rows, and how many leak in which way.
+
+    A way that was not looked for is left out; the pairs themselves stand in the evidence of G1.
+    """
+    splits = {name: found.get(name) or {} for name in ("test", "valid")} | dict(found.get("public") or {})
+    return {
+        f"leaks, {name}": {
+            "rows": told["rows"],
+            **{kind: number for kind, number in told["kinds"].items() if number is not None},
+        }
+        for name, told in splits.items()
+        if told.get("rows") and "kinds" in told
+    }
+
+
 def provenance(report: Report, story: Story) -> dict[str, dict[str, Any]]:
     """Ids, revisions, hashes, seeds, versions and counts: what it takes to do it again and to see that it was this."""
     base, checkpoint, snapshot, tokens = story.base, story.checkpoint, story.snapshot, story.tokens
     return {
         "model": {
-            "base": base.name,
+            "base": bare_name(base.name),
             "base revision": base.revision,
             "base digest": base.digest,
             "architecture": base.architecture,
@@ -268,6 +285,7 @@ def provenance(report: Report, story: Story) -> dict[str, dict[str, Any]]:
             "licence": base.licence or "unknown",
             "chat template": checkpoint.chat_template_hash,
             "chat template of the answers": story.expert.chat_template_hash,
+            "folder on the machine that made this": base.path,
         },
         "artifacts": {
             "base": base.id,
@@ -293,7 +311,7 @@ def provenance(report: Report, story: Story) -> dict[str, dict[str, Any]]:
             "dropped": snapshot.dropped,
             "splits": snapshot.splits,
             "groups": snapshot.groups,
-            "leakage": snapshot.leakage,
+            **leaks(snapshot.leakage),
             "training tokens": tokens.tokens,
             "trained tokens": tokens.trained,
             "cut tokens": tokens.cut,

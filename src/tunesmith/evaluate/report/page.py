@@ -17,7 +17,7 @@ from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.rows import read_lines, write_lines
 from tunesmith.evaluate.safety_spec import SAFETY
 from tunesmith.evaluate.spec import FAIRNESS
-from tunesmith.evaluate.wording import figure
+from tunesmith.evaluate.wording import bare_name, figure
 
 LANGUAGES = ("en", "zh")
 ATTACKS, SUCCESSES = "attacks.json", "attacks.jsonl"
@@ -70,7 +70,7 @@ def render(found: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader("tunesmith.evaluate.report", "page"), autoescape=True, undefined=StrictUndefined
     )
-    filters: dict[str, Callable[..., str]] = {"number": number, "bare": bare, "plain": plain, "last_part": last_part}
+    filters: dict[str, Callable[..., str]] = {"number": number, "bare": bare, "plain": plain, "bare_name": bare_name}
     environment.filters |= filters
     texts = {language: {**words, **_said_of(found, language)} for language, words in all_texts().items()}
     language = "zh" if found["language"].lower().startswith("zh") else "en"
@@ -139,11 +139,6 @@ def number(value: float | None, unit: str = "share", *, sign: bool = False) -> s
 def bare(value: float, unit: str = "share", *, sign: bool = False) -> str:
     """A value without its unit, for columns in which the unit stands already."""
     return figure(float(value), unit, sign=sign).partition(" ")[0]
-
-
-def last_part(name: str) -> str:
-    """A model's name; of a folder's path the last part, because a report travels and paths of a machine say nothing."""
-    return name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name
 
 
 def plain(value: Any) -> str:

@@ -173,6 +173,7 @@ def fairness_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     drawn = layout(_ROW_PIXELS * len(groups) + 90, x=texts["accuracy_of_group"], y="")
     drawn["xaxis"] |= {"range": [-0.02, 1.02], "tickformat": ".0%"}
     drawn["yaxis"] |= {"tickmode": "array", "tickvals": places, "ticktext": names, "showgrid": False}
+    drawn["yaxis"]["range"] = [-0.7, len(groups) - 0.3]
     return {"data": [series], "layout": drawn}
 
 

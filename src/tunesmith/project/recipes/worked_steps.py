@@ -12,7 +12,7 @@ from tunesmith.core.events import Events
 from tunesmith.project.recipes._write import write_project
 from tunesmith.reason.suites import Exercise, Part, suite
 
-ROWS: dict[Part, int] = {"train": 3000, "valid": 240, "test": 480}
+ROWS: dict[Part, int] = {"train": 6000, "valid": 240, "test": 480}
 SYSTEM = "Work out the answer. Give it as a whole number."
 
 
