@@ -37,7 +37,10 @@ AT_MOST_TOKENS = 200
 LEVEL = 0.95
 KINDS = {"answers alone": "train_direct.jsonl", "chains": "train.jsonl"}
 
-CHECKED = {"check": [{"use": "arithmetic"}], "fuse": {"use": "bayesian"}}
+CHECKED = {
+    "check": [{"use": "arithmetic"}, {"use": "premises"}, {"use": "coverage"}],
+    "fuse": {"use": "bayesian"},
+}
 DIFFER = (0.05, 0.1, 0.2)
 """Promises about stopping: the share of questions whose early answer may differ; 100 rows confirm none below 0.03."""
 
