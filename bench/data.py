@@ -41,12 +41,19 @@ class Tables:
     def told(self) -> str:
         """All tables, then the notes."""
         tables = [f"{name}\n{outcome.told()}\n" for name, outcome in self.outcomes.items() if outcome.runs]
-        return "\n".join([*tables, *(f"  {note}" for note in self.notes)])
+        return "\n".join([*tables, *(f"  {note}" for note in self._all_notes())])
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         outcomes = {name: outcome.as_dict() for name, outcome in self.outcomes.items() if outcome.runs}
-        return {"tables": outcomes, "notes": self.notes}
+        return {"tables": outcomes, "notes": self._all_notes()}
+
+    def _all_notes(self) -> list[str]:
+        """With those of tables in which nobody stands."""
+        empty = [
+            f"{name}: {note}" for name, outcome in self.outcomes.items() if not outcome.runs for note in outcome.notes
+        ]
+        return [*self.notes, *empty]
 
 
 def run(asked: Asked) -> Tables:

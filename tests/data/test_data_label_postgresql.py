@@ -75,6 +75,7 @@ def test_three_machines_label_at_once_and_nothing_is_lost(url: str, tmp_path: Pa
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     commands = [[sys.executable, "-c", program, str(tmp_path / name), url, name] for name in ("ann", "bob", "cyd")]
     assert [one.wait(300) for one in [subprocess.Popen(command, env=env) for command in commands]] == [0, 0, 0]
+    desk.close_round()
     assert [len(said) for said in desk.refresh().votes().values()] == [2] * len(TEXTS)
     assert [event.seq for event in desk.labels.events("q")] == list(range(1, len(desk.labels.events("q")) + 1))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,15 +23,39 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class OnDisk:
+    """Hashes in a file that `np.save` wrote, and that is not empty; mapped only while they are looked at.
+
+    What stays mapped counts as the process's memory, and the grams are many times the text.
+
+    Args:
+        path: the file.
+        count: how many there are.
+    """
+
+    path: Path
+    count: int
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self.count
+
+    def mapped(self) -> Hashes:
+        """The hashes, read as they are used, as long as the array lives."""
+        found: Hashes = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return found
+
+
+@dataclass(frozen=True)
 class Grams:
     """The gram sets of texts 0, 1, 2, ...
 
     Args:
         blocks: per stretch of texts the hashes of all its grams, text after text, each text's distinct and ascending
-            (an array, or a file that is mapped into memory); and how many each text has.
+            (an array, or on disk); and how many each text has.
     """
 
-    blocks: Sequence[tuple[Hashes, NDArray[np.int32]]]
+    blocks: Sequence[tuple[Hashes | OnDisk, NDArray[np.int32]]]
 
     @property
     def texts(self) -> int:
@@ -55,40 +80,35 @@ class Grams:
     def each(self) -> Iterator[tuple[int, Hashes, NDArray[np.int32]]]:
         """(number of the first text, hashes, sizes) of every block."""
         for first, (flat, sizes) in zip(self.firsts[:-1], self.blocks, strict=True):
-            yield int(first), np.asarray(flat), sizes
+            yield int(first), np.asarray(_mapped(flat)), sizes
 
     def stretches(self, most: int, *, blocks: Sequence[int] | None = None) -> Iterator[tuple[int, Hashes, Rows]]:
         """The same in smaller pieces, of about `most` grams and of whole texts; of some blocks, or of all."""
         for number in range(len(self.blocks)) if blocks is None else blocks:
-            (flat, sizes), starts = self.blocks[number], self._starts[number]
+            flat, sizes, starts = _mapped(self.blocks[number][0]), self.blocks[number][1], self._starts[number]
             borders = np.unique(starts[1:] // most, return_index=True)[1]
             for begin, end in pairwise([*borders.tolist(), len(sizes)]):
                 first = int(self.firsts[number]) + begin
                 yield first, np.asarray(flat[starts[begin] : starts[end]]), sizes[begin:end].astype(np.int64)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sent to another process, a block on disk goes as its path."""
-        return _opened, ([(getattr(flat, "filename", None) or flat, sizes) for flat, sizes in self.blocks],)
+        """Sent to another process, a block on disk goes as its path, and what can be worked out again stays here."""
+        return Grams, (self.blocks,)
 
     def of(self, texts: Rows) -> tuple[Hashes, Rows]:
         """The grams of some texts, one after the other, and how many each has."""
         block = np.searchsorted(self.firsts, texts, side="right") - 1
+        opened = {number: _mapped(self.blocks[number][0]) for number in np.unique(block).tolist()}
         taken: list[Hashes] = []
         for number, text in zip(block, texts, strict=True):
             starts, inner = self._starts[number], text - self.firsts[number]
-            taken.append(self.blocks[number][0][starts[inner] : starts[inner + 1]])
+            taken.append(opened[number][starts[inner] : starts[inner + 1]])
         sizes = np.array([len(one) for one in taken], dtype=np.int64)
         return np.concatenate([*taken, np.empty(0, np.uint64)]), sizes
 
 
-def _opened(blocks: Sequence[tuple[Any, NDArray[np.int32]]]) -> Grams:
-    """Grams that came from another process."""
-    return Grams(
-        [
-            (flat if isinstance(flat, np.ndarray) else np.load(flat, mmap_mode="r", allow_pickle=False), sizes)
-            for flat, sizes in blocks
-        ]
-    )
+def _mapped(flat: Hashes | OnDisk) -> Hashes:
+    return flat.mapped() if isinstance(flat, OnDisk) else flat
 
 
 def grams_of(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int32]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tunesmith.core.protocols import Executor, Here
 from tunesmith.core.types import CANARY, DataKind, Example, Split
-from tunesmith.data.grams import Grams, Rows, grams_of
+from tunesmith.data.grams import Grams, OnDisk, Rows, grams_of
 from tunesmith.data.near import Mask, Pairs, near
 from tunesmith.data.options import in_any_order
 from tunesmith.data.similarity import normalised
@@ -120,7 +120,7 @@ class Piece:
     """The index of some rows, as it is written and mapped into memory again."""
 
     rows: NDArray[Any]
-    grams: Mapping[str, Block]
+    grams: Mapping[str, Block | tuple[OnDisk, NDArray[np.int32]]]
     vectors: Halves | None = None
 
     def write(self, folder: Path) -> None:
@@ -136,12 +136,18 @@ class Piece:
     def read(cls, folder: Path) -> Piece:
         """What `write` wrote; grams and vectors stay on the disk."""
         grams = {
-            name: (_mapped(folder / f"{name}.npy"), np.load(folder / f"{name}.sizes.npy", allow_pickle=False))
+            name: (_on_disk(folder / f"{name}.npy"), np.load(folder / f"{name}.sizes.npy", allow_pickle=False))
             for name in GRAMS
             if (folder / f"{name}.npy").exists()
         }
         vectors = _mapped(folder / "vectors.npy") if (folder / "vectors.npy").exists() else None
         return cls(np.load(folder / "rows.npy", allow_pickle=False), grams, vectors)
+
+
+def _on_disk(path: Path) -> Any:
+    """Hashes on disk; an empty array cannot be mapped."""
+    array = _mapped(path)
+    return OnDisk(path, len(array)) if len(array) else array
 
 
 def _mapped(path: Path) -> Any:
