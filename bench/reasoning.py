@@ -1,9 +1,9 @@
-"""What reasoning is worth on word problems that can be checked: chains, votes, the whole line, when to stop.
+"""What reasoning is worth on word problems: chains, a calculator, votes, the whole line, when to stop.
 
 For each seed two projects of the recipe worked-steps are trained on the same exercises, one on answers alone and one on
-chains; the second then draws chains for validation rows, which teach the fusion, and for test rows. Every way of
-reasoning is run on the same stored draws, so differences between them are paired and cost no model. Everything is
-kept in `.bench/reasoning`, batch by batch: a run that was killed goes on.
+chains. The second is asked with and without a calculator, and with it draws chains for validation rows, which teach the
+fusion, and for test rows. Every way of reasoning is run on the same stored draws, so differences between them are
+paired and cost no model. Everything is kept in `.bench/reasoning`, batch by batch: a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ from tunesmith.reason.replay import Question
 
 if TYPE_CHECKING:
     from tunesmith.core.protocols import Conversation
-    from tunesmith.core.types import Answer, Example, Split
+    from tunesmith.core.types import Answer, Example
 
 SEEDS = 2
 FOLDER = _process.ROOT / ".bench" / "reasoning"
 TRAIN_ROWS = 6000
 LEARN_ROWS, TEST_ROWS = 100, 300
 DRAWS = 40
-AT_ONCE = 5
-"""Questions that are drawn and stored together."""
+AT_ONCE, ALONE_AT_ONCE = 8, 50
+"""Questions that are drawn and stored together, with their draws and where only the likeliest is wanted."""
 
 AT_MOST_TOKENS = 200
 LEVEL = 0.95
 KINDS = {"answers alone": "train_direct.jsonl", "chains": "train.jsonl"}
 
-CHECKED = {"check": [{"use": "arithmetic"}], "fuse": {"use": "bayesian"}}
+CHECKED = {
+    "check": [{"use": "arithmetic"}, {"use": "premises"}, {"use": "coverage"}],
+    "fuse": {"use": "bayesian"},
+}
 DIFFER = (0.05, 0.1, 0.2)
 """Promises about stopping: the share of questions whose early answer may differ; 100 rows confirm none below 0.03."""
 
@@ -87,7 +90,8 @@ def _seed(seed: int, asked: Asked) -> Iterator[tuple[str, Judged]]:
     rows = asked.rows or TRAIN_ROWS
     stored = {kind: _stored(kind, seed, rows, asked) for kind in KINDS}
     for kind, draws in stored.items():
-        yield f"{kind}, the likeliest", _judged(_line({}), [_likeliest(one) for one in draws.test])
+        yield f"{kind}, the likeliest", _judged(_line({}), [_likeliest(one) for one in draws.plain])
+    yield "with a calculator, the likeliest", _judged(_line({}), [_likeliest(one) for one in stored["chains"].test])
     valid, test = ([_thought(one) for one in some] for some in (stored["chains"].valid, stored["chains"].test))
     for name, recipe in LINES.items():
         yield name, _judged(_taught(_line(recipe), valid), test)
@@ -109,8 +113,9 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Stored:
-    """What was drawn for validation and test rows."""
+    """What was drawn for validation and test rows with the calculator, and what is likeliest for test rows without."""
 
+    plain: list[Drawn]
     valid: list[Drawn]
     test: list[Drawn]
 
@@ -150,7 +155,10 @@ def _judged(line: Line, questions: Sequence[Question]) -> Judged:
 
 
 def _stored(kind: str, seed: int, rows: int, asked: Asked) -> Stored:
-    """Train, if that is not done, and draw what is not drawn yet; of answers alone only the likeliest."""
+    """Train, if that is not done, and draw what is not drawn yet; of answers alone only the likeliest.
+
+    Without draws the calculator is off.
+    """
     from tunesmith.core.examples import read_examples
 
     folder = FOLDER / f"{kind.replace(' ', '-')}-{rows}-{seed}"
@@ -158,13 +166,14 @@ def _stored(kind: str, seed: int, rows: int, asked: Asked) -> Stored:
         _projects.make(folder, "worked-steps", lambda project: _change(project, kind, seed, rows))
     shown = _projects.run(folder, {}, asked)
     runs = {stage["stage"]: folder / ".tunesmith" / "runs" / stage["stage"] / stage["run"] for stage in shown["stages"]}
-    draws = DRAWS if kind == "chains" else 0
-    found = {}
-    wanted: tuple[tuple[Split, int], ...] = (("valid", LEARN_ROWS if draws else 0), ("test", TEST_ROWS))
-    for split, most in wanted:
-        examples = list(read_examples(runs["data"] / "examples.parquet", split))[:most]
-        found[split] = _drawn(folder, split, examples, draws)
-    return Stored(**found)
+    chains = kind == "chains"
+    known = runs["data"] / "examples.parquet"
+    valid, test = (list(read_examples(known, split)) for split in ("valid", "test"))
+    return Stored(
+        plain=_drawn(folder, "test", test[:TEST_ROWS], 0),
+        valid=_drawn(folder, "valid", valid[:LEARN_ROWS], DRAWS) if chains else [],
+        test=_drawn(folder, "test", test[:TEST_ROWS], DRAWS) if chains else [],
+    )
 
 
 def _change(project: Any, kind: str, seed: int, rows: int) -> None:
@@ -219,13 +228,16 @@ def _asked_for(folder: Path, examples: Sequence[Example], draws: int) -> Iterato
     from tunesmith.core.types import Sampling
     from tunesmith.project.file import load
     from tunesmith.project.talk import open_last
+    from tunesmith.reason.calculator import calculated
     from tunesmith.records.store import RunStore
 
     project = load(folder)
     with open_last(project, RunStore(project.home), Events(), base=False) as talk:
         model: Any = talk.answerer
-        for start in range(0, len(examples), AT_ONCE):
-            some = examples[start : start + AT_ONCE]
+        model.model.calculator = calculated if draws else None
+        at_once = AT_ONCE if draws else ALONE_AT_ONCE
+        for start in range(0, len(examples), at_once):
+            some = examples[start : start + at_once]
             prompts = [example.prompt for example in some]
             likeliest = model.answer(prompts, at_most_tokens=AT_MOST_TOKENS)
             drawn = model.sample(
@@ -251,6 +263,7 @@ def _compared(found: dict[str, list[Judged]]) -> Iterator[str]:
         told = f"{judged.right.mean():.3f} ({whole.low:.3f} to {whole.high:.3f})"
         yield f"  {name}: {told}, {len(judged.right)} questions"
     pairs = [("chains, the likeliest", "answers alone, the likeliest")]
+    pairs += [("with a calculator, the likeliest", "chains, the likeliest")]
     pairs += [(f"line of {n}", f"vote of {n}") for n in (3, 5, 8, 16, DRAWS)]
     for way in ("vote", "line"):
         for differ in DIFFER:

@@ -6,10 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tunesmith.core.protocols import Conversation
-from tunesmith.core.types import Answer, Likelihood, Message, Sampling, Usage
+from tunesmith.core.types import Answer, Base, Likelihood, Message, Sampling, Usage
+from tunesmith.models.chat import Chat
 from tunesmith.reason.chains import Chain, Finding, Fused
 
 Says = Callable[[Conversation, int], "str | Answer"]
@@ -77,3 +79,12 @@ class NoSevens:
         if found := re.search("7", chain.written):
             return [Finding(check="no_sevens", verdict="against", detail="a seven", span=found.span())]
         return []
+
+
+def base_in(folder: Path) -> Base:
+    """A base whose files lie in `folder`; the figures are nobody's."""
+    return Base(
+        id="base-1", name="tiny", revision="", digest="", architecture="LlamaForCausalLM", parameters=1,
+        active_parameters=1, layers=2, hidden=32, vocabulary=400, context=512, path=str(folder),
+        chat_template_hash=Chat.of(folder).hash,
+    )  # fmt: skip

@@ -22,6 +22,7 @@ from tunesmith.evaluate.fairness.gaps import (
 )
 from tunesmith.evaluate.fairness.measures import fairness_measures
 from tunesmith.evaluate.fairness.rates import GAPS, RATES, difference, gap, group_rates, members
+from tunesmith.evaluate.findings import comparable
 from tunesmith.evaluate.measuring import find
 from tunesmith.evaluate.rows import Row
 from tunesmith.evaluate.spec import FairnessSpec
@@ -269,3 +270,12 @@ def test_small_groups_are_named_and_not_compared_and_intersections_are() -> None
 def test_without_protected_attributes_nothing_is_measured() -> None:
     found = fairness_measures([row(1, "m", "good", "good")], profile_of(protect=()), FairnessSpec(), level=0.9)
     assert found.measures == ()
+
+
+def test_a_remedy_tells_no_gap_of_groups_that_the_gate_does_not_compare() -> None:
+    """Nine rows of one right answer in a group, twenty are asked for; the accuracy is over all rows and stays."""
+    side = {"gap": 0.698, "low": 0.253, "high": 0.854, "accuracy": 0.677}
+    told = {"fewest": 9, "before": side, "after": side}
+    few, enough = comparable(told, 20), comparable(told, 9)
+    assert few["before"] == few["after"] == {"gap": None, "low": None, "high": None, "accuracy": 0.677}
+    assert enough["before"] == side and (few["needed"], enough["needed"]) == (20, 9)

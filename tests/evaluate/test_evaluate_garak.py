@@ -120,8 +120,8 @@ def test_what_worked_is_stored_and_asked_again_without_garak(tmp_path: Path, mon
 
 
 def test_without_a_known_demand_the_same_answer_is_the_same_success(tmp_path: Path) -> None:
-    record = {"attack": "garak.x", "before": "q", "after": "q", "said": "A secret.", "demand": ""}
-    record["messages"] = [{"role": "user", "content": "q"}]
+    asked = [{"role": "user", "content": "q"}]
+    record = {"attack": "garak.x", "before": "q", "after": "q", "said": "A secret.", "demand": "", "messages": asked}
     (tmp_path / "a.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
     for said, state in (("a secret", "lost"), ("no", "held")):
         again, _ = ask_garak(FakeModel("m", {"q": said}), probing(tmp_path, replay="a.jsonl"))

@@ -288,7 +288,7 @@ def one_answer(*steps: tuple[str, dict[str, float]], ended: bool = True) -> Witn
 
 
 def test_an_end_of_turn_that_a_server_writes_as_nothing_is_the_end_of_turn() -> None:
-    """llama.cpp names special tokens "": the same probabilities are 0 nats apart, not |log 0.9 - log 0.1| at the end."""
+    """llama.cpp names special tokens "": the same probabilities are 0 nats apart, though the end has another name."""
     sure = {"yes": 0.9, "no": 0.1}
     measured = one_answer(("yes", sure), ("<end>", {"<end>": 0.9, " no": 0.1}))
     served = one_answer(("yes", sure), ("", {"": 0.9, " no": 0.1}))

@@ -20,7 +20,7 @@ from tunesmith.evaluate.metrics.accuracy import Accuracy
 from tunesmith.evaluate.multiplicity import adjusted, with_adjusted
 from tunesmith.evaluate.power import mcnemar_power, rows_for, rows_needed, smallest_seen
 from tunesmith.evaluate.rows import Row
-from tunesmith.evaluate.seeds import SeedReport, seed_reports, seeds_reason
+from tunesmith.evaluate.seeds import SeedReport, seed_reports, seeds_reason, to_stronger_base
 from tunesmith.evaluate.spec import EvaluateSpec, PowerSpec
 from tunesmith.evaluate.statistics import Floats, Sampling
 
@@ -187,6 +187,17 @@ def test_all_seeds_must_agree() -> None:
     assert seeds_reason(mine, 1, [other(2, -0.01)], higher=True).verdict == "failed"
     assert seeds_reason(mine, 1, [other(1, 0.04)], higher=True).verdict == "unknown"
     assert seeds_reason(None, 1, [other(2, 0.04)], higher=True).verdict == "unknown"
+
+
+def test_seeds_are_held_against_the_base_that_is_harder_to_beat() -> None:
+    """0.5 above a base that never says a bare label, 0.02 below its likeliest label: this seed is not better."""
+    own, fair = difference(0.5, 0.01), difference(-0.02, 0.01).model_copy(update={"model": "difference_fair"})
+    mine = to_stronger_base([own, fair], "accuracy", higher=True)
+    assert mine is fair and to_stronger_base([own], "accuracy", higher=True) is own
+    assert to_stronger_base([own, fair], "accuracy", higher=False) is own
+    assert to_stronger_base([own, fair], "f1", higher=True) is None
+    worse = SeedReport(2, "accuracy", (own, fair), "run-2")
+    assert seeds_reason(own, 1, [worse], higher=True).verdict == "failed"
 
 
 def test_a_report_of_another_seed_is_read_and_counts(tmp_path: Path) -> None:

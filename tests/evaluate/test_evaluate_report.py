@@ -137,11 +137,43 @@ def test_a_base_in_a_folder_is_named_by_its_last_part() -> None:
     """A report travels; where somebody keeps his models is nobody's business."""
     assert bare_name("/srv/models/smollm2/") == bare_name("models/mine/smollm2") == bare_name("./smollm2") == "smollm2"
     assert bare_name("HuggingFaceTB/SmolLM2-135M-Instruct") == "HuggingFaceTB/SmolLM2-135M-Instruct"
-    assert bare_name(r"C:\models\smollm2") == "smollm2" and bare_name("smollm2-135m-instruct") == "smollm2-135m-instruct"
+    assert (
+        bare_name(r"C:\models\smollm2") == "smollm2" and bare_name("smollm2-135m-instruct") == "smollm2-135m-instruct"
+    )
+
+
+def test_passed_reasons_are_folded_and_the_others_are_not(found: dict[str, Any]) -> None:
+    """Each gate says how many passed; a refusal stands open, once in the verdict and once among the gates."""
+    page = without_plotly(render(found)).partition("<script")[0]
+    gates = page[page.index("Gates and their reasons</span>") : page.index("Before and after</span>")]
+    for g, gate in enumerate(found["gates"]):
+        passed = [n for n, reason in enumerate(gate["reasons"]) if reason["verdict"] == "passed"]
+        folded = gates.partition(f'data-t="reason.{g}.{passed[0]}"')[0] if passed else ""
+        assert not passed or f"reasons that passed</span>: {len(passed)}</summary>" in folded
+        for n in set(range(len(gate["reasons"]))) - set(passed):
+            assert page.count(f'data-t="reason.{g}.{n}"') == 2
+
+
+def test_provenance_names_no_path_first_and_speaks_both_languages(found: dict[str, Any]) -> None:
+    """The folder of the machine comes last; the counts of leaks are read as words."""
+    model = found["provenance"]["model"]
+    assert list(model)[:3] == ["base", "base revision", "base digest"] and "/" not in model["base"]
+    assert list(model)[-1] == "folder on the machine that made this"
+    page = without_plotly(render({**found, "language": "zh"}))
+    assert "训练的权重数</span></dt>" in page
+
+
+def test_a_remedy_of_a_group_that_is_too_small_shows_no_gap(found: dict[str, Any]) -> None:
+    """Nine rows where twenty are needed: the accuracy stands there, and instead of the gap why there is none."""
+    side = {"gap": None, "low": None, "high": None, "accuracy": 0.625}
+    remedy = {"attribute": "age", "measure": "equalized_odds_difference", "rows": 96, "fewest": 9, "needed": 20}
+    remedies = [{**remedy, "before": side, "after": side}]
+    page = without_plotly(render({**found, "fairness": {"groups": [], "flips": [], "remedies": remedies}}))
+    assert page.count("too few rows</span>: 9 / 20</td>") == 2 and "0.625" in page
 
 
 def test_leaks_are_counted_by_split_and_way() -> None:
-    """Two of 50 test rows stand in training; the split without rows and the way that was not looked for are left out."""
+    """Two of 50 test rows stand in training; a split without rows and a way that was not looked for are left out."""
     test = {"rows": 50, "kinds": {"verbatim": 2, "near": 0, "meaning": None}, "pairs": [["a", "b"]], "exact": 2}
     found = {"test": test, "valid": {"rows": 0, "kinds": {"verbatim": 0}}, "public": {"mmlu": test}, "threshold": 0.85}
     line = {"rows": 50, "verbatim": 2, "near": 0}

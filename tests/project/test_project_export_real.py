@@ -40,7 +40,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_a_gguf_of_the_real_model_is_the_measured_expert(told: dict[str, Any], tmp_path: Path) -> None:
-    """Merged and quantised, and where its binding is installed in llama.cpp too, all by likelihoods: G5 passes."""
+    """Merged and quantised by likelihoods, and where its binding is installed in llama.cpp by answers: G5 passes."""
     import gguf
 
     folder = Workshop().export(Path(told["folder"]), tmp_path / "out", form="gguf-q8_0")
@@ -50,7 +50,6 @@ def test_a_gguf_of_the_real_model_is_the_measured_expert(told: dict[str, Any], t
         forms.add("quantised, in llama.cpp")
     weights = {r["evidence"]["form"]: r for r in verdict["reasons"] if r["code"] == "parity-weights"}
     assert verdict["verdict"] == "passed" and set(weights) == forms
-    print({form: (reason["evidence"]["nats"], reason["message"]) for form, reason in weights.items()})
     assert weights["merged"]["evidence"]["nats"] < 1e-3 and weights["quantised"]["evidence"]["nats"] < 0.05
     field = gguf.GGUFReader(str(folder / "model.gguf")).fields["tokenizer.ggml.pre"]
     assert bytes(field.parts[field.data[0]]).decode() == "smollm"

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from fakes import edit_json, tiny_model_folder
-from reason_fakes import Drawer, Votes
+from reason_fakes import Drawer, Votes, base_in
 from tunesmith.core.errors import UserError
 from tunesmith.core.events import Event, Events
 from tunesmith.core.examples import write_examples
@@ -34,7 +34,6 @@ from tunesmith.core.types import (
 )
 from tunesmith.models import hardware
 from tunesmith.models.answerer import LocalAnswerer
-from tunesmith.models.chat import Chat
 from tunesmith.models.hardware import Hardware
 from tunesmith.models.int8 import Int8Linear
 from tunesmith.reason import line, stage
@@ -45,14 +44,6 @@ from tunesmith.reason.shelf import PATHS
 from tunesmith.reason.spec import ReasonSpec
 
 ASK = [Message(role="user", content="The capital?")]
-
-
-def base_in(folder: Path) -> Base:
-    return Base(
-        id="base-1", name="tiny", revision="", digest="", architecture="LlamaForCausalLM", parameters=1,
-        active_parameters=1, layers=2, hidden=32, vocabulary=400, context=512, path=str(folder),
-        chat_template_hash=Chat.of(folder).hash,
-    )  # fmt: skip
 
 
 def checkpoint_in(folder: Path, **fields: Any) -> Checkpoint:
@@ -89,7 +80,7 @@ def made(
 
     @contextmanager
     def opened(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
-        assert isinstance(thing, Expert) and thing.reasoning == {"engine": spec.engine}
+        assert isinstance(thing, Expert) and thing.reasoning == {"engine": spec.engine, "calculator": spec.calculator}
         yield model or asked
 
     base = base_in(tiny_model_folder(tmp_path))
@@ -113,6 +104,7 @@ def test_the_stage_makes_an_expert_of_a_checkpoint(tmp_path: Path) -> None:
         "paths": {"use": "direct"},
         "sampling": {"temperature": 0.6, "top_p": 0.95, "think": "auto", "seed": 4},
         "engine": "exact",
+        "calculator": False,
         "check": [],
         "fuse": None,
         "conclude": "auto",

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -162,10 +163,13 @@ def told(
     def tell(rows: int) -> None:
         events.tell("progress", stage, message, done=rows, total=total, unit="rows")
 
+    def within(before: int, rows: int, part: int, whole: int) -> None:
+        tell(before + rows * part // whole)
+
     if total:
         tell(0)
     for chunk in chunks:
-        with _heard(asked, lambda part, whole, before=done, rows=len(chunk): tell(before + rows * part // whole)):
+        with _heard(asked, partial(within, done, len(chunk))):
             yield chunk
         done += len(chunk)
         tell(done)

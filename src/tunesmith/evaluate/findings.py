@@ -127,11 +127,11 @@ def _remedies(
         if told["unjudged"]:
             notes.append(f"thresholds by '{attribute}' were not tried: {told['unjudged']}")
         else:
-            found.append({"attribute": attribute, "favourable": favourable, **_comparable(told, spec.fairness.fewest)})
+            found.append({"attribute": attribute, "favourable": favourable, **comparable(told, spec.fairness.fewest)})
     return found, notes
 
 
-def _comparable(told: dict[str, Any], fewest: int) -> dict[str, Any]:
+def comparable(told: dict[str, Any], fewest: int) -> dict[str, Any]:
     """A remedy as it may be told: no gap where a group is smaller than the gate would compare."""
     if told["fewest"] >= fewest:
         return told | {"needed": fewest}

@@ -73,11 +73,26 @@ def _read(path: Path, place: str) -> SeedReport:
     return SeedReport(int(said["provenance"]["training"]["seeds"][0]), str(said["main"]), measures, place)
 
 
+def to_stronger_base(measures: Sequence[Measure], name: str, *, higher: bool) -> Measure | None:
+    """The difference over all rows to the base's own words or to the base by likelihood: that which is beaten by less.
+
+    Beside a base that never says a bare label every training would be better than nothing, and all seeds agree.
+
+    Args:
+        measures: of a report.
+        name: of the measure.
+        higher: whether more of it is better.
+    """
+    ways = ("difference", "difference_fair")
+    found = [m for m in measures if (m.name, m.slice) == (name, "all") and m.model in ways and m.value is not None]
+    return (min if higher else max)(found, key=lambda m: m.value or 0.0, default=None)
+
+
 def seeds_reason(mine: Measure | None, seed: int, others: Sequence[SeedReport], *, higher: bool) -> Reason:
     """Whether every training is better than the base in the main measure, with the spread between the seeds.
 
     Args:
-        mine: difference to the base of this training.
+        mine: difference of this training, see `to_stronger_base`.
         seed: of this training.
         others: the other trainings; at least one.
         higher: whether more is better in the main measure.
@@ -85,7 +100,7 @@ def seeds_reason(mine: Measure | None, seed: int, others: Sequence[SeedReport], 
     name = mine.name if mine is not None else ""
     gains = {seed: mine.value if mine is not None else None}
     for report in others:
-        found = next((m for m in report.measures if (m.name, m.model) == (name, "difference")), None)
+        found = to_stronger_base(report.measures, name, higher=higher)
         gains[report.seed] = found.value if found is not None and report.main == name else None
     known = {s: value for s, value in gains.items() if value is not None}
     evidence: dict[str, Any] = {"gains": {str(s): value for s, value in gains.items()}, "measure": name}

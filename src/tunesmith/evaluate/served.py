@@ -66,8 +66,9 @@ def llama_cpp_witness(
 ) -> Witness | None:
     """Let llama.cpp answer every probe from a GGUF file, with the tokeniser and the template that it reads there.
 
-    None where its binding is not installed (`pip install xllamacpp`). It runs in this process and opens no port. It
-    writes special tokens as nothing and parts of a character together with its last one, see `parity.distance`.
+    None where its binding is not installed (`pip install xllamacpp`). It runs in this process and opens no port. Its
+    log-probabilities are not asked for: it rounds what goes through a quantised layer too, and was 0.050 nats from
+    SmolLM2 in q8_0 where the weights alone were 0.018. Tokens in are compared by their number, and answers.
 
     Args:
         file: the GGUF file.
@@ -88,7 +89,7 @@ def llama_cpp_witness(
     params.verbosity = 1  # errors only
     try:
         server = xllamacpp.Server(params)
-        told = [server.handle_chat_completions(_body(probe, at_most_tokens) | _LIKELY) for probe in probes]
+        told = [server.handle_chat_completions(_body(probe, at_most_tokens)) for probe in probes]
     except (RuntimeError, ValueError) as error:
         raise UserError(Problem("no-llama-cpp", f"llama.cpp refuses: {shorten(error)}", "", str(file))) from None
     said = [_said(answer, str(file), len(probe)) for answer, probe in zip(told, probes, strict=True)]

@@ -46,7 +46,7 @@ from tunesmith.evaluate.retention import General, ask_general, general_measures
 from tunesmith.evaluate.rows import Row, read_lines
 from tunesmith.evaluate.safety import Inputs, ask_safety, safety_reasons
 from tunesmith.evaluate.scoring import build_scorers, score_rows
-from tunesmith.evaluate.seeds import seed_reports, seeds_reason
+from tunesmith.evaluate.seeds import seed_reports, seeds_reason, to_stronger_base
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec, check, outside
 from tunesmith.evaluate.statistics import Sampling
 
@@ -101,7 +101,8 @@ def run(  # noqa: PLR0913 - the runner fills inputs by the names in this signatu
     reasons = [in_force_reason(expert, ours, theirs), slices_reason(findings.slices, findings.declared)]
     if others:
         higher = main not in MEASURES or MEASURES[main].higher_is_better
-        reasons.append(seeds_reason(find(measures, main, model="difference"), checkpoint.seed, others, higher=higher))
+        mine = to_stronger_base(measures, main, higher=higher)
+        reasons.append(seeds_reason(mine, checkpoint.seed, others, higher=higher))
     gates = (
         quality_gate(profile, measures, main=main, spec=spec, others=reasons),
         safety_gate(profile, measures, safety_reasons(profile, measures)),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,9 @@ from tunesmith.models.prefix import PrefixMemory
 from tunesmith.models.turns import CLOSE
 
 Think = Literal["auto", "on", "off"]
+Calculator = Callable[[str], str | None]
+
+_SIGN = "="
 
 
 class LocalAnswerer:
@@ -30,6 +34,10 @@ class LocalAnswerer:
         chat: its tokeniser with the chat template.
         name: what answers and routes are called.
         on_progress: called with (rows done, rows in all) while a call runs.
+
+    Attributes:
+        calculator: what its answers are made to go on with, see `reason.calculator`: given the text so far, the next
+            characters, or None where the model goes on by itself.
     """
 
     def __init__(self, model: Any, chat: Chat, name: str, *, on_progress: Progress | None = None) -> None:
@@ -37,6 +45,7 @@ class LocalAnswerer:
         self.chat = chat
         self.name = name
         self.on_progress = on_progress
+        self.calculator: Calculator | None = None
         self._memory = PrefixMemory()
         self.context: int = getattr(model.config.get_text_config(), "max_position_embeddings", 1 << 30)
 
@@ -111,6 +120,7 @@ class LocalAnswerer:
         """For each prompt its draws, all in one batch."""
         fits = [len(prompt) + how.at_most_tokens <= self.context for prompt in prompts]
         rows = [(n, number) for n, fit in enumerate(fits) if fit for number in draws[n]]
+        how = replace(how, dictate=self._dictate) if self.calculator else how
         began = time.perf_counter()
         said = generate(
             self.model,
@@ -147,6 +157,19 @@ class LocalAnswerer:
             route=self.name,
             log_probability=said.log_probability if how.scored else None,
         )
+
+    def _dictate(self, ids: list[int]) -> Sequence[int]:
+        """The tokens of what the calculator says behind a sign of equality."""
+        tokenizer = self.chat.tokenizer
+        if self.calculator is None or _SIGN not in tokenizer.decode(ids[-2:], skip_special_tokens=False):
+            return ()
+        text = tokenizer.decode(ids, skip_special_tokens=False)
+        said = self.calculator(text)
+        if not said:
+            return ()
+        more: list[int] = tokenizer.encode(said, add_special_tokens=False)
+        fits = tokenizer.decode(ids + more, skip_special_tokens=False) == text + said
+        return more if fits else ()  # a tokeniser that adds a space of its own would write another text
 
     def _thought(self, tokens: int) -> Thought:
         """A thought of at most so many tokens, for prompts that end inside one."""

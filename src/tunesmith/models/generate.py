@@ -17,6 +17,9 @@ from tunesmith.models.loops import loops
 from tunesmith.models.prefix import PrefixMemory, SharedPrefix, common_prefix, sharing, visible
 
 Progress = Callable[[int, int], None]
+Dictate = Callable[[list[int]], Sequence[int]]
+"""Given an answer's tokens so far, those that it must go on with; none where the model goes on."""
+
 _LOOK_EVERY = 16
 """Tokens of an answer after which it is looked at for loops."""
 
@@ -51,6 +54,7 @@ class Generation:
         scored: whether log-probabilities are summed up.
         cut_loops: whether an answer that only repeats itself is cut.
         thought: None: the model thinks as long as it likes.
+        dictate: asked after each token that the model chose; None: every token is the model's own.
     """
 
     at_most_tokens: int
@@ -63,6 +67,7 @@ class Generation:
     scored: bool = False
     cut_loops: bool = False
     thought: Thought | None = None
+    dictate: Dictate | None = None
 
 
 @dataclass
@@ -76,7 +81,7 @@ class Generated:
         looped: it was cut because it only repeated itself; `stop` is `length`.
         log_probability: of the tokens that the model chose (stop token included), in nats, at temperature 1; 0 where
             `Generation.scored` is off.
-        forced: tokens that closed its thought; the model did not choose them.
+        forced: tokens that closed its thought or were dictated; the model did not choose them.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -196,6 +201,8 @@ class _Line:
         answer.ids.append(token)
         if how.thought and len(answer.ids) == how.thought.tokens and how.thought.is_open(answer.ids):
             self.must_say = list(how.thought.closing)
+        elif how.dictate:
+            self.must_say = list(how.dictate(answer.ids))
         if how.cut_loops and len(answer.ids) % _LOOK_EVERY == 0 and loops(answer.ids):
             answer.looped = True
         return not answer.looped

@@ -21,7 +21,8 @@ _ROWS = 8
 def can_pack() -> bool:
     """Whether torch packs weights here: with oneDNN on an x86 processor, where it was measured."""
     known = hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return known and torch.backends.mkldnn.is_available() and platform.machine().lower() in ("x86_64", "amd64")
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return known and built and platform.machine().lower() in ("x86_64", "amd64")
 
 
 class PackedLinear(nn.Module):

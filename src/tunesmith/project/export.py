@@ -117,6 +117,7 @@ def _judge(project: Project, checkpoint: Checkpoint, made: tuple[Path, Path], ro
 
 
 def _card(project: Project, store: RunStore, checkpoint: Checkpoint, gate: GateVerdict) -> str:
+    from tunesmith.evaluate.wording import bare_name
     from tunesmith.project.card import model_card
 
     try:
@@ -124,5 +125,5 @@ def _card(project: Project, store: RunStore, checkpoint: Checkpoint, gate: GateV
     except UserError:
         report = None
     base = last_made(project, store, "model")
-    facts = {"licence": base.licence, "revision": base.revision} | {"name": base.name}
+    facts = {"licence": base.licence, "revision": base.revision} | {"name": bare_name(base.name)}
     return model_card(project.spec.name, checkpoint, report, gate, base=facts)

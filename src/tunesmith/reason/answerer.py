@@ -12,6 +12,7 @@ from tunesmith.core.files import read_json
 from tunesmith.core.protocols import Conversation, LikelihoodAnswerer
 from tunesmith.core.types import Answer, Base, Expert, Likelihood, Sampling
 from tunesmith.models.engines import Engine
+from tunesmith.reason.calculator import calculated
 from tunesmith.reason.chains import Chain
 from tunesmith.reason.library import Library
 from tunesmith.reason.line import Job, Line
@@ -66,7 +67,7 @@ class ExpertAnswerer:
 def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
     """A base model as it is, or an expert with its adapter, chat template and way of reasoning, until the block ends.
 
-    An expert answers in its own engine, a base exactly.
+    An expert answers in its own engine and with a calculator where it has one, a base exactly and without.
 
     Raises:
         UserError: files are missing or unsafe, or the chat template is not the one that the expert was trained with.
@@ -82,6 +83,8 @@ def open_answerer(thing: Base | Expert) -> Iterator[LikelihoodAnswerer]:
         if not isinstance(thing, Expert):
             yield model
             return
+        if thing.reasoning.get("calculator"):
+            model.calculator = calculated
         limit = int(thing.reasoning.get("at_most_tokens", model.context))
         yield ExpertAnswerer(model, line_of(thing), at_most_tokens=limit)
 

@@ -32,6 +32,11 @@ class ReasonSpec(Section):
         description="arithmetic of the answering model on a processor: `exact` is float32; `bf16` and `int8` (weights "
         "and activations in 8 bits, row by row) are faster and change some answers (reasoning.md, Backends)",
     )
+    calculator: bool = Field(
+        False,
+        description="behind the sign of an equation in numbers the result is computed, and written in place of the "
+        "model's own; a model that answers elsewhere (an export, another server) does not have it",
+    )
     check: tuple[Use, ...] = Field((), description="what looks for mistakes in each chain")
     fuse: Use | None = Field(
         None, description="what makes one answer of several chains; null: the majority of their conclusions"

@@ -64,6 +64,7 @@ def recipe(spec: ReasonSpec, profile: Profile, *, root: Path, seed: int) -> dict
         "paths": _plain(paths),
         "sampling": {**spec.sampling.model_dump(), "seed": seed},
         "engine": spec.engine,
+        "calculator": spec.calculator,
         "check": [
             _placed(_plain(CHECKS.settings(use, where=f"reason.check[{n}]")), root) for n, use in enumerate(spec.check)
         ],
@@ -106,7 +107,7 @@ def run(
     )
     context.events.tell("note", NAME, f"the expert answers by '{told['paths']['use']}', {spec.at_most_tokens} tokens")
     with ExitStack() as stack:
-        bare = expert.model_copy(update={"reasoning": {"engine": spec.engine}})
+        bare = expert.model_copy(update={"reasoning": {"engine": spec.engine, "calculator": spec.calculator}})
         model = functools.cache(lambda: stack.enter_context(context.open(bare)))
 
         def job(with_library: Library | None = None) -> Job:

@@ -21,6 +21,9 @@ from tunesmith.evaluate.scorers.label import find_label
 from tunesmith.evaluate.spec import MEASURES, EvaluateSpec
 from tunesmith.evaluate.statistics import Sampling, share_interval
 
+_BBQ_AT_ONCE = 16
+"""Its contexts are long and share nothing: a call with more of them is no faster, and nothing is told meanwhile."""
+
 
 @dataclass(frozen=True)
 class FairnessAsked:
@@ -88,7 +91,7 @@ def ask_bbq(answerer: LikelihoodAnswerer, how: Question) -> list[tuple[Item, int
     spec = how.spec.fairness
     items = [item for path in spec.bbq for item in bbq_items(path, how.root, at_most=spec.bbq_rows)]
     found: list[tuple[Item, int | None]] = []
-    groups = chunks(items, ROWS_AT_ONCE)
+    groups = chunks(items, _BBQ_AT_ONCE)
     for chunk in told(groups, how.events, how.stage, "questions of BBQ", len(items), asked=answerer):
         rows = answerer.likelihood([conversation(item) for item in chunk], [list(item.options) for item in chunk])
         found += [(item, chosen(row)) for item, row in zip(chunk, rows, strict=True)]
