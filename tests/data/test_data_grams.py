@@ -36,8 +36,8 @@ def test_grams_on_disk_are_those_in_memory(tmp_path: Path) -> None:
         assert grams.total == memory.total and grams.texts == memory.texts == 8
         for ours, theirs in zip(grams.of(rows), memory.of(rows), strict=True):
             assert ours.tolist() == theirs.tolist()
-        for ours, theirs in zip(grams.each(), memory.each(), strict=True):
-            assert (ours[0], ours[1].tolist(), ours[2].tolist()) == (theirs[0], theirs[1].tolist(), theirs[2].tolist())
+        for (first, flat, sizes), (first_too, flat_too, sizes_too) in zip(grams.each(), memory.each(), strict=True):
+            assert (first, flat.tolist(), sizes.tolist()) == (first_too, flat_too.tolist(), sizes_too.tolist())
 
 
 @pytest.mark.skipif(not MAPS.exists(), reason="needs /proc/self/maps, which Linux has")

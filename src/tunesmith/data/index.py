@@ -120,7 +120,7 @@ class Piece:
     """The index of some rows, as it is written and mapped into memory again."""
 
     rows: NDArray[Any]
-    grams: Mapping[str, Block | tuple[OnDisk, NDArray[np.int32]]]
+    grams: Mapping[str, Block]
     vectors: Halves | None = None
 
     def write(self, folder: Path) -> None:
