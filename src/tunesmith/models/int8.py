@@ -57,11 +57,15 @@ def convert(model: Any) -> int:
     Args:
         model: a causal LM of Transformers without an adapter; its linear layers are replaced.
     """
-    found = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()]
-    fit = [(parent, name, child) for parent, name, child in found if type(child) is nn.Linear and name not in _ROUTERS]
-    for parent, name, child in fit:
-        setattr(parent, name, Int8Linear(child))
-    return len(fit)
+    places = [
+        (parent, name)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if type(child) is nn.Linear and name not in _ROUTERS
+    ]
+    for parent, name in places:  # one by one, and none is kept: a model lies in memory once
+        setattr(parent, name, Int8Linear(getattr(parent, name)))
+    return len(places)
 
 
 _ROUTERS = ("gate", "router")

@@ -53,12 +53,13 @@ def pack(model: Any) -> int:
     Args:
         model: a causal LM of Transformers on the processor, without an adapter beside it; it is not trained after this.
     """
-    found = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()]
-    fit = [
-        (parent, name, child)
-        for parent, name, child in found
-        if type(child) is nn.Linear and child.weight.dtype in _DTYPES and child.weight.device.type == "cpu"
-    ]
-    for parent, name, child in fit:
-        setattr(parent, name, PackedLinear(child))
-    return len(fit)
+    places = [(parent, name) for parent in model.modules() for name, child in parent.named_children() if _fits(child)]
+    for parent, name in places:  # one by one, and none is kept: a model lies in memory once
+        setattr(parent, name, PackedLinear(getattr(parent, name)))
+    return len(places)
+
+
+def _fits(child: nn.Module) -> bool:
+    if type(child) is not nn.Linear:
+        return False
+    return child.weight.dtype in _DTYPES and child.weight.device.type == "cpu"
