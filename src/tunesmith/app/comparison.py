@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tunesmith.app.pages import number
 from tunesmith.app.words import say
-from tunesmith.evaluate.wording import figure
+from tunesmith.core.figures import figure
 
 
 def comparison(console: Console, result: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tunesmith.core.figures import figure
 from tunesmith.core.types import Expert, GateVerdict, Measure, Profile, Reason, Target, VerdictName
 from tunesmith.evaluate.asking import Asked
 from tunesmith.evaluate.measuring import find
@@ -25,7 +26,7 @@ from tunesmith.evaluate.spec import (
     EvaluateSpec,
     PowerSpec,
 )
-from tunesmith.evaluate.wording import figure, limit_words, percent, points, with_interval
+from tunesmith.evaluate.wording import limit_words, percent, points, with_interval
 
 FEWEST_ROWS = 20
 """Scored rows below which a target is not judged: the interval of a share is then wider than 0.4."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import Problem, UserError
+from tunesmith.core.figures import figure
 from tunesmith.core.files import read_json, resolve_under
 from tunesmith.core.types import Measure, Reason
-from tunesmith.evaluate.wording import figure
 
 REPORT = "report.json"
 

@@ -9,9 +9,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from tunesmith.core.figures import figure
 from tunesmith.core.types import Measure, Target
 from tunesmith.evaluate.report.chinese_gates import early_reason
-from tunesmith.evaluate.wording import figure, percent, points
+from tunesmith.evaluate.wording import percent, points
 
 Texts = Mapping[str, str]
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.figures import figure
 from tunesmith.core.files import read_json, write_json, write_text
 from tunesmith.evaluate.measuring import Sides
 from tunesmith.evaluate.report.chinese import note_text, reason_text
@@ -17,7 +18,7 @@ from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.rows import read_lines, write_lines
 from tunesmith.evaluate.safety_spec import SAFETY
 from tunesmith.evaluate.spec import FAIRNESS
-from tunesmith.evaluate.wording import bare_name, figure
+from tunesmith.evaluate.wording import bare_name
 
 LANGUAGES = ("en", "zh")
 ATTACKS, SUCCESSES = "attacks.json", "attacks.jsonl"
