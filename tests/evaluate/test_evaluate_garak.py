@@ -17,7 +17,8 @@ from tunesmith.core.events import Events
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Message, Target
 from tunesmith.evaluate.garak import Probing, ask_garak, garak_measures, read_report
-from tunesmith.evaluate.hosting import Host, started
+from tunesmith.evaluate.hosting import Host
+from tunesmith.evaluate.programs import started
 from tunesmith.evaluate.safety_spec import VARIABLE, GarakSpec, SafetySpec, found_garak
 from tunesmith.evaluate.spec import EvaluateSpec, check
 

@@ -22,7 +22,8 @@ from tunesmith.core.protocols import Answerer
 from tunesmith.core.types import Answer, Example, Measure, Message, example_id
 from tunesmith.evaluate.attacked import Attacked, Success, Trial, success_measure
 from tunesmith.evaluate.attacks.recorded import recorded_lines
-from tunesmith.evaluate.hosting import Host, started
+from tunesmith.evaluate.hosting import Host
+from tunesmith.evaluate.programs import SAID, started
 from tunesmith.evaluate.safety_spec import GARAK, REPLAYED, GarakSpec, found_garak
 from tunesmith.evaluate.scorers.exact_match import normalised
 
@@ -138,7 +139,7 @@ def _probed(answerer: Answerer, how: Probing) -> tuple[list[Trial], list[str]]:
             host.close()
         report = folder / "expert.report.jsonl"
         lines = report.read_text(encoding="utf-8").splitlines() if report.is_file() else []
-        said = (folder / "said.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        said = (folder / SAID).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     read = read_report(lines, spec.probes)
     notes = [f"garak {read.version} asked {len(read.trials)} prompts"] if read.version else []
     if read.unread:

@@ -7,18 +7,14 @@ of temperature, stop words or several answers is not followed.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import json
-import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import ValidationError
@@ -163,33 +159,3 @@ def _completion(answer: Answer) -> dict[str, Any]:
         "choices": [choice],
         "usage": {**counts, "total_tokens": sum(counts.values())},
     }
-
-
-@contextlib.contextmanager
-def started(words: Sequence[str], *, folder: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A program in a group of processes of its own, all of which are gone when the block ends.
-
-    Args:
-        words: the program and its arguments; no shell reads them.
-        folder: where it runs; what it says goes to `said.txt` there.
-        env: its environment.
-    """
-    with (folder / "said.txt").open("wb") as said:
-        process = subprocess.Popen(
-            list(words),
-            cwd=folder,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if sys.platform != "win32":
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    process.kill()
-            process.wait()

@@ -6,20 +6,18 @@ lines and letters, not as pictures. Nothing is fetched: the page forbids it, and
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from tunesmith.core.errors import Problem, UserError, shorten
 from tunesmith.core.files import make_folder
+from tunesmith.evaluate.programs import SAID, started
 
 Language = Literal["en", "zh"]
 
@@ -130,36 +128,13 @@ def _printed(browser: str, work: Path, language: Language, seconds: float) -> st
     if sys.platform != "win32" and os.geteuid() == 0:
         words.append("--no-sandbox")  # as root it refuses to start with one; the page is ours and fetches nothing
     words.append(f"{(work / 'report.html').absolute().as_uri()}#lang={language}&theme=light")
-    with _started(words) as process:
+    with started(words, folder=work, env=os.environ) as process:
         try:
-            _, told = process.communicate(timeout=seconds)
+            process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             return f"it was not done after {seconds:g} seconds"
-    lines = told.decode("utf-8", "replace").strip().splitlines()
+    lines = (work / SAID).read_text("utf-8", "replace").strip().splitlines()
     return shorten(lines[-1], width=200) if lines else f"exit code {process.returncode}"
-
-
-@contextlib.contextmanager
-def _started(words: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The browser in a group of processes of its own, all of which are gone when the block ends."""
-    process = subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if sys.platform != "win32":
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
 
 
 def _no_browser() -> Problem:
