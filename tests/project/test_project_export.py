@@ -28,12 +28,17 @@ def test_an_export_carries_its_verdict_and_its_card(finished: Path, tmp_path: Pa
 
 
 def test_the_engine_that_the_project_answers_in_is_judged_too(finished: Path, tmp_path: Path) -> None:
-    """The project answers in 8-bit integers: what is exported is compared with the measured expert in them as well."""
-    write_settings(finished, settings(reason={"engine": "int8"}))
+    """The project answers in 8-bit integers: what is exported is compared with the measured expert in them as well.
+
+    And with a calculator, which no file of an export holds: the card says so.
+    """
+    write_settings(finished, settings(reason={"engine": "int8", "calculator": True}))
     folder = Workshop(Events()).export(finished, tmp_path / "out")
     told = json.loads((folder / exporting.PARITY).read_text(encoding="utf-8"))
     weights = {r["evidence"]["form"]: r["verdict"] for r in told["reasons"] if r["code"] == "parity-weights"}
     assert weights == {"merged": "passed", "quantised, int8": "passed"}
+    limits = (folder / "README.md").read_text(encoding="utf-8").partition("## Limits")[2]
+    assert "the model alone; the expert that was judged answers with a calculator." in limits
 
 
 def test_an_export_that_is_another_model_leaves_nothing(

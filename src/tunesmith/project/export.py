@@ -9,10 +9,11 @@ from typing import Literal
 from tunesmith.core.errors import GateStopped, Problem, UserError
 from tunesmith.core.examples import iterate_examples
 from tunesmith.core.files import atomic_folder, write_json, write_text
-from tunesmith.core.types import Checkpoint, Example, GateVerdict
+from tunesmith.core.types import Checkpoint, Example, GateVerdict, Report
 from tunesmith.project.file import Project
 from tunesmith.project.forms import Form
 from tunesmith.project.show import last_made
+from tunesmith.reason.spec import ReasonSpec
 from tunesmith.records.store import RunStore
 
 GGUF = "model.gguf"
@@ -121,9 +122,23 @@ def _card(project: Project, store: RunStore, checkpoint: Checkpoint, gate: GateV
     from tunesmith.project.card import model_card
 
     try:
-        report = last_made(project, store, "evaluate")
+        report: Report | None = last_made(project, store, "evaluate")
     except UserError:
         report = None
+    if report and (around := _around(project.spec.reason)):
+        lacks = f"These files are the model alone; the expert that was judged answers with {', '.join(around)}."
+        report = report.model_copy(update={"notes": (lacks, *report.notes)})
     base = last_made(project, store, "model")
     facts = {"licence": base.licence, "revision": base.revision} | {"name": bare_name(base.name)}
     return model_card(project.spec.name, checkpoint, report, gate, base=facts)
+
+
+def _around(spec: ReasonSpec) -> list[str]:
+    """What of the way of reasoning is not in the model."""
+    parts = {
+        f"the way of reasoning '{spec.paths.use}'": spec.paths.use != "direct",
+        "a calculator": spec.calculator,
+        "checks of its chains": bool(spec.check),
+        "an abstention": spec.abstain_below > 0,
+    }
+    return [name for name, there in parts.items() if there]
