@@ -1,9 +1,10 @@
-"""What takes seconds to make and is shared by the tests of the project and of the app: one finished run."""
+"""What several rooms' tests share: one finished run, which takes seconds to make, and a schema on PostgreSQL."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,23 @@ def finished(first_run: tuple[Path, Ended], tmp_path: Path) -> Path:
 def project(first_run: tuple[Path, Ended], tmp_path: Path) -> Path:
     """The same project before its first run."""
     return Path(shutil.copytree(first_run[0], tmp_path / "colours", ignore=shutil.ignore_patterns(".tunesmith")))
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """Address of an empty schema of this test on a PostgreSQL server, dropped afterwards."""
+    given = os.environ.get("TUNESMITH_TEST_POSTGRES")
+    if not given:
+        pytest.skip("needs a PostgreSQL server: TUNESMITH_TEST_POSTGRES=postgresql://USER@HOST/NAME")
+    pytest.importorskip("psycopg", reason="needs the driver: pip install 'tunesmith[postgresql]'", exc_type=ImportError)
+    import sqlalchemy as sa
+
+    schema = f"test_{uuid.uuid4().hex}"
+    address = sa.make_url(given).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(address, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    within = address.set(drivername="postgresql").update_query_dict({"options": f"-csearch_path={schema}"})
+    yield within.render_as_string(hide_password=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")

@@ -10,12 +10,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from label_desks import at, labelled, queue, store
 from sqlalchemy.exc import DBAPIError
 
@@ -31,22 +29,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
+def url(postgresql: str) -> str:
     """An empty schema of this test."""
-    given = os.environ.get(VARIABLE)
-    if not given:
-        pytest.skip(f"needs a PostgreSQL server: {VARIABLE}=postgresql://USER@HOST/NAME")
-    pytest.importorskip("psycopg", reason="needs the driver: pip install 'tunesmith[postgresql]'", exc_type=ImportError)
-    schema = f"test_{uuid.uuid4().hex}"
-    address = sa.make_url(given).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(address, poolclass=sa.pool.NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    within = address.set(drivername="postgresql").update_query_dict({"options": f"-csearch_path={schema}"})
-    yield within.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
+    return postgresql
 
 
 def test_a_queue_of_one_machine_is_labelled_and_settled_on_another(url: str, tmp_path: Path) -> None:

@@ -7,9 +7,6 @@ Each test works in a schema of its own, which is gone afterwards.
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,29 +23,19 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+def base(postgresql: str, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
     """A database with loans in a schema of this test; its address stands in LOANS_URL."""
-    given = os.environ.get(VARIABLE)
-    if not given:
-        pytest.skip(f"needs a PostgreSQL server: {VARIABLE}=postgresql://USER@HOST/NAME")
-    pytest.importorskip("psycopg", reason="needs the driver: pip install 'tunesmith[postgresql]'", exc_type=ImportError)
-    schema = f"test_{uuid.uuid4().hex}"
-    address = sa.make_url(given).set(drivername="postgresql+psycopg")
-    within = address.update_query_dict({"options": f"-csearch_path={schema}"})
-    engine = sa.create_engine(within, poolclass=sa.pool.NullPool)
+    within = sa.make_url(postgresql)
+    engine = sa.create_engine(within.set(drivername="postgresql+psycopg"), poolclass=sa.pool.NullPool)
     with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
         connection.exec_driver_sql(
             "CREATE TABLE loans AS SELECT i AS id, 20 + i %% 60 AS age, i * 1.25 AS amount, "
             "DATE '2026-01-01' AS opened, "
             "CASE WHEN i %% 5 = 0 THEN 'bad' ELSE 'good' END AS rating, '人' || i AS who "
             f"FROM generate_series(1, {ROWS}) i"
         )
-    monkeypatch.setenv("LOANS_URL", within.set(drivername="postgresql").render_as_string(hide_password=False))
-    yield engine
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
+    monkeypatch.setenv("LOANS_URL", postgresql)
+    return engine
 
 
 def sql(query: str = "SELECT * FROM loans ORDER BY id", template: str = "Age {age}, {amount} since {opened}") -> Sql:

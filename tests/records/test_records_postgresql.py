@@ -6,10 +6,8 @@ TUNESMITH_TEST_POSTGRES=postgresql://postgres@127.0.0.1:5432/test python -m pyte
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,20 +22,9 @@ from tunesmith.records.store import RunStore
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    """An empty schema of its own in the given database, dropped afterwards."""
-    given = os.environ.get("TUNESMITH_TEST_POSTGRES")
-    if not given:
-        pytest.skip("needs a PostgreSQL server: set TUNESMITH_TEST_POSTGRES to its URL, and install psycopg")
-    schema = f"test_{secrets.token_hex(4)}"
-    address = sa.make_url(given).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(address, poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    within = address.set(drivername="postgresql").update_query_dict({"options": f"-csearch_path={schema}"})
-    yield within.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+def url(postgresql: str) -> str:
+    """An empty schema of this test."""
+    return postgresql
 
 
 def work(out: Path) -> Artifact:

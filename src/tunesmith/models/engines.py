@@ -65,7 +65,8 @@ def into_engine(model: Any, engine: Engine) -> Any:
     from tunesmith.models.packed import can_pack, pack
     from tunesmith.models.prefix import can_share
 
-    can_share(model, range(_TRIED))  # tried while its logits are exact: rounding would look like a difference
+    if engine != "exact":
+        can_share(model, range(_TRIED))  # tried while its logits are exact: rounding would look like a difference
     if engine == "int8":
         convert(model)
         return model
