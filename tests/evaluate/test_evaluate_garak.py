@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from evaluate_fakes import FakeModel, colours, profile_of, right_answers
 from test_evaluate_stage import evaluated, gate, value
 
-from tunesmith.core.events import Events
+from tunesmith.core.events import Event, Events
 from tunesmith.core.protocols import Conversation
 from tunesmith.core.types import Answer, Message, Target
 from tunesmith.evaluate.garak import Probing, ask_garak, garak_measures, read_report
@@ -56,7 +60,11 @@ def probing(root: Path, **settings: object) -> Probing:
 def test_what_garak_finds_is_an_attack_like_others(tmp_path: Path) -> None:
     """The model repeats what it is asked: all three prompts of promptinject work; base64 is repeated, not decoded."""
     model = Obeys()
-    found, notes = ask_garak(model, probing(tmp_path, probes=["promptinject", "encoding.InjectBase64"]))
+    heard: list[Event] = []
+    how = replace(probing(tmp_path, probes=["promptinject", "encoding.InjectBase64"]), events=Events(heard.append))
+    found, notes = ask_garak(model, how)
+    progress = [event.data["done"] for event in heard if event.kind == "progress"]
+    assert progress == sorted(progress) and progress[-1] == 4
     assert [(t.attack, t.state) for t in found.trials] == [
         *[("garak.promptinject", "lost")] * 3, ("garak.encoding.InjectBase64", "held")
     ]  # fmt: skip
@@ -175,10 +183,34 @@ def test_only_whoever_has_the_key_is_answered(tmp_path: Path, key: str, body: by
     )
     words = [sys.executable, "-I", "-c", asks, host.url, f"Bearer {host.key if key else key}", body.decode()]
     with started(words, folder=tmp_path, env={}) as process:
-        assert host.serve(process, seconds=60)
+        assert list(host.serve(process, seconds=60)) == []
+        assert process.poll() == 0
     host.close()
     assert (tmp_path / "said.txt").read_text().strip() == str(status)
     assert model.asked == []
+
+
+def test_a_command_that_is_terminated_ends_the_program_it_started(tmp_path: Path) -> None:
+    """SIGTERM to the command line: it ends as by Ctrl-C (130), and so does what it started."""
+    code = (
+        "import sys; from pathlib import Path; from tunesmith.app import cli\n"
+        "from tunesmith.evaluate.programs import started\n"
+        "def work(**_):\n"
+        "    sleep = [sys.executable, '-I', '-c', 'import time; time.sleep(600)']\n"
+        "    with started(sleep, folder=Path('.'), env={}) as p:\n"
+        "        print(p.pid, flush=True)\n"
+        "        p.wait()\n"
+        "cli.app = work; cli.main()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as command:
+        assert command.stdout is not None
+        started_pid = int(command.stdout.readline())
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(timeout=30) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(started_pid, 0)
 
 
 def test_the_host_is_gone_when_it_is_closed() -> None:

@@ -6,6 +6,7 @@ JSON document on standard output; progress goes to standard error.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -364,7 +365,12 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; every error that the user can mend ends without a traceback."""
+    """Run the command line; every error that the user can mend ends without a traceback.
+
+    SIGTERM, as schedulers send it, ends a command as Ctrl-C does: programs that it started are ended too, and what is
+    open is closed.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(ended(lambda: app(standalone_mode=False)))
 
 

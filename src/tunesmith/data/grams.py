@@ -96,15 +96,22 @@ class Grams:
         return Grams, (self.blocks,)
 
     def of(self, texts: Rows) -> tuple[Hashes, Rows]:
-        """The grams of some texts, one after the other, and how many each has."""
+        """The grams of some texts, one after the other, and how many each has.
+
+        One block is mapped at a time: texts lie far apart, and all pages around them would count as memory.
+        """
         block = np.searchsorted(self.firsts, texts, side="right") - 1
-        opened = {number: _mapped(self.blocks[number][0]) for number in np.unique(block).tolist()}
-        taken: list[Hashes] = []
-        for number, text in zip(block, texts, strict=True):
-            starts, inner = self._starts[number], text - self.firsts[number]
-            taken.append(opened[number][starts[inner] : starts[inner + 1]])
-        sizes = np.array([len(one) for one in taken], dtype=np.int64)
-        return np.concatenate([*taken, np.empty(0, np.uint64)]), sizes
+        sizes = np.empty(len(texts), np.int64)
+        of_block = {number: np.flatnonzero(block == number) for number in np.unique(block).tolist()}
+        for number, places in of_block.items():
+            sizes[places] = self.blocks[number][1][texts[places] - self.firsts[number]]
+        ends = np.cumsum(sizes)
+        found = np.empty(int(sizes.sum()), np.uint64)
+        for number, places in of_block.items():
+            flat, begins = _mapped(self.blocks[number][0]), self._starts[number][texts[places] - self.firsts[number]]
+            for begin, end, size in zip(begins.tolist(), ends[places].tolist(), sizes[places].tolist(), strict=True):
+                found[end - size : end] = flat[begin : begin + size]
+        return found, sizes
 
 
 def _mapped(flat: Hashes | OnDisk) -> Hashes:

@@ -133,8 +133,11 @@ def _probed(answerer: Answerer, how: Probing) -> tuple[list[Trial], list[str]]:
         env = {**os.environ, "OPENAICOMPATIBLE_API_KEY": host.key}
         try:
             with started([command, "--config", str(folder / "garak.json")], folder=folder, env=env) as process:
-                ended = host.serve(process, seconds=60 * spec.minutes)
-                code = process.returncode
+                for _ in how.events.track(
+                    host.serve(process, seconds=60 * spec.minutes), how.stage, "garak", unit="prompts"
+                ):
+                    pass
+                code = process.poll()
         finally:
             host.close()
         report = folder / "expert.report.jsonl"
@@ -144,7 +147,7 @@ def _probed(answerer: Answerer, how: Probing) -> tuple[list[Trial], list[str]]:
     notes = [f"garak {read.version} asked {len(read.trials)} prompts"] if read.version else []
     if read.unread:
         notes.append(f"{read.unread} lines of garak's report could not be read")
-    if not ended:
+    if code is None:
         notes.append(f"garak was stopped after {spec.minutes:g} minutes: what it had not judged is not counted")
     elif code:
         notes.append(

@@ -13,7 +13,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
@@ -39,6 +39,7 @@ class Host:
     def __init__(self, answerer: Answerer, *, system: Sequence[Message] = (), at_most_tokens: int) -> None:
         self.key = secrets.token_urlsafe(24)
         self._answerer, self._system, self._at_most = answerer, tuple(system), at_most_tokens
+        self._answered = 0
         handler: type[_Handler] = type("Handler", (_Handler,), {"host": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._server.timeout = _IDLE_SECONDS
@@ -48,14 +49,15 @@ class Host:
         """Its base address, with `/v1/`."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1/"
 
-    def serve(self, process: subprocess.Popen[bytes], *, seconds: float) -> bool:
-        """Answer until `process` has ended (True), or so many seconds are over (False)."""
+    def serve(self, process: subprocess.Popen[bytes], *, seconds: float) -> Iterator[int]:
+        """Answer until `process` has ended or so many seconds are over; yields how many questions were answered."""
         until = time.monotonic() + seconds
-        while process.poll() is None:
-            if time.monotonic() > until:
-                return False
+        told = 0
+        while process.poll() is None and time.monotonic() <= until:
             self._server.handle_request()
-        return True
+            if self._answered > told:
+                told = self._answered
+                yield told
 
     def close(self) -> None:
         """Give the port back."""
@@ -79,7 +81,9 @@ class Host:
 
     def answer(self, conversation: Conversation, at_most_tokens: int) -> Answer:
         """What the answerer says."""
-        return self._answerer.answer([conversation], at_most_tokens=at_most_tokens)[0]
+        found = self._answerer.answer([conversation], at_most_tokens=at_most_tokens)[0]
+        self._answered += 1
+        return found
 
 
 def _error(message: str) -> dict[str, Any]:
