@@ -42,7 +42,7 @@ ROW = np.dtype(
         ("kind", np.int8),  # number of its kind in `KINDS`
         ("source", np.int64),  # hash of its source
         ("verbatim", np.int64),  # hash of the question letter by letter, 0: there is none
-        ("any_order", np.int64),  # hash of the question without the order of its options, 0: it has none
+        ("any_order", np.int64),  # hash of the question without the order of its options; 0: none, or a plain text
         ("planted", np.bool_),  # a canary: kept as often as it stands there
     ]
 )
@@ -188,7 +188,7 @@ def piece_of(
             KINDS.index(example.kind),
             hash_of(" " + example.source),
             hash_of(texts.verbatim),
-            hash_of(in_any_order(texts.verbatim)),
+            0 if example.text is not None else hash_of(in_any_order(texts.verbatim)),
             CANARY in example.attributes,
         )
     questions = ["" if example.text is not None else text for example, text in zip(examples, asked, strict=True)]

@@ -35,7 +35,7 @@ from tunesmith.data.split import assign_splits
 from tunesmith.data.texts import GENERAL, hash_of
 
 NAME = "data"
-VERSION = "7"
+VERSION = "8"
 
 
 def check(spec: DataSpec, root: Path) -> list[Problem]:
