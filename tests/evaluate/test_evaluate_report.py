@@ -13,7 +13,7 @@ from test_evaluate_stage import evaluated
 
 from tunesmith.core.types import Target
 from tunesmith.evaluate.memory.canaries import power_words
-from tunesmith.evaluate.report.chinese import note_text, reason_text
+from tunesmith.evaluate.report.chinese import method_text, note_text, reason_text
 from tunesmith.evaluate.report.content import chosen, leaks
 from tunesmith.evaluate.report.page import all_texts, bare, number, plain, render, script_json, successes
 from tunesmith.evaluate.report.plots import figures
@@ -131,6 +131,25 @@ def test_notes_are_chinese_with_the_same_figures() -> None:
     )
     assert note_text(power_words([])).startswith("没有植入金丝雀样本")
     assert note_text("something else") == "something else"
+
+
+def test_how_an_interval_was_made_is_chinese_clause_by_clause() -> None:
+    """Figures change places; names of groups, and clauses that nobody has translated, stay as they are."""
+    assert method_text("BCa bootstrap, 2000 resamples of 204 clusters; bootstrap test") == (
+        "BCa 自助法，204 个簇，重抽样 2000 次；自助法检验"
+    )
+    assert method_text("Newcombe, 3 pairs of groups together; sex: male 0.868, female 0.743") == (
+        "Newcombe，3 对群体联合；sex: male 0.868, female 0.743"
+    )
+    assert method_text("Wilson") == "Wilson"
+
+
+def test_every_method_that_has_words_is_known_in_chinese(tmp_path: Path) -> None:
+    """Of a whole report: a name alone (Wilson) is the same in both languages, a sentence is not."""
+    rows = colours(30)
+    report = evaluated(tmp_path, rows=rows, expert=FakeModel("expert", right_answers(rows, wrong=6)))
+    methods = {measure.method for measure in report.measures if " " in measure.method}
+    assert methods and all(re.search(r"[\u4e00-\u9fff]", method_text(method)) for method in methods)
 
 
 def test_a_base_in_a_folder_is_named_by_its_last_part() -> None:

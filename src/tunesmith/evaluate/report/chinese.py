@@ -41,17 +41,27 @@ def reason_text(reason: Mapping[str, Any], texts: Texts) -> str:
 
 def note_text(note: str) -> str:
     """A note of the report in Chinese with the same figures; the English one where it is not known."""
-    for pattern, chinese in _notes():
-        if found := pattern.fullmatch(note):
+    return _translated(note, "notes_zh.json")
+
+
+def method_text(method: str) -> str:
+    """How an interval was made, clause by clause; a clause that is not known (names, figures) stays as it is."""
+    return "；".join(_translated(clause, "methods_zh.json") for clause in method.split("; "))
+
+
+def _translated(text: str, table: str) -> str:
+    for pattern, chinese in _patterns(table):
+        if found := pattern.fullmatch(text):
             return chinese.format(*found.groups())
-    return note
+    return text
 
 
 @cache
-def _notes() -> tuple[tuple[re.Pattern[str], str], ...]:
-    text = (files("tunesmith.evaluate.report") / "notes_zh.json").read_text(encoding="utf-8")
+def _patterns(table: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """What stands in a file of this folder: English sentence with `{}` for its figures -> the Chinese one."""
+    text = (files("tunesmith.evaluate.report") / table).read_text(encoding="utf-8")
     pairs: dict[str, str] = json.loads(text)
-    return tuple((re.compile("(.+?)".join(map(re.escape, note.split("{}")))), said) for note, said in pairs.items())
+    return tuple((re.compile("(.+?)".join(map(re.escape, said.split("{}")))), other) for said, other in pairs.items())
 
 
 def _target(evidence: Mapping[str, Any], texts: Texts) -> str:

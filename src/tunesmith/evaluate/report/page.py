@@ -12,7 +12,7 @@ from typing import Any
 from tunesmith.core.figures import figure
 from tunesmith.core.files import read_json, write_json, write_text
 from tunesmith.evaluate.measuring import Sides
-from tunesmith.evaluate.report.chinese import note_text, reason_text
+from tunesmith.evaluate.report.chinese import method_text, note_text, reason_text
 from tunesmith.evaluate.report.content import joined
 from tunesmith.evaluate.report.plots import figures
 from tunesmith.evaluate.rows import read_lines, write_lines
@@ -92,12 +92,14 @@ def render(found: dict[str, Any]) -> str:
 
 
 def _said_of(found: dict[str, Any], language: str) -> dict[str, str]:
-    """The texts that only this report has: its reasons and what its measures mean, in one language."""
+    """The texts that only this report has: reasons, what measures mean and how they were made, in one language."""
     words = all_texts()[language]
     said = {f"about.{name}": words.get(f"about.{name}", about) for name, about in found["about"].items()}
     for g, gate in enumerate(found["gates"]):
         for r, reason in enumerate(gate["reasons"]):
             said[f"reason.{g}.{r}"] = reason["message"] if language == "en" else reason_text(reason, words)
+    for method in {measure["method"] for measure in found["measures"]}:
+        said[f"method.{method}"] = method if language == "en" else method_text(method)
     for n, note in enumerate(found["notes"]):
         said[f"note.{n}"] = note if language == "en" else note_text(note)
     return said

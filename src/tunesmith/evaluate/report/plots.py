@@ -55,12 +55,16 @@ def classes_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
 def skills_plot(found: Mapping[str, Any], texts: Texts) -> Figure | None:
     """General accuracy of each skill, base and expert."""
     chosen = [
-        {**m, "name": m["slice"].removeprefix("skill=").replace("_", " ")}
+        {**m, "name": texts.get(f"skill.{_skill(m)}", _skill(m))}
         for m in found["measures"]
         if m["name"] == "general_accuracy" and m["slice"].startswith("skill=") and m["value"] is not None
     ]
     names = sorted({m["name"] for m in chosen})
     return _dots(chosen, names, texts, key="name", whiskers=True)
+
+
+def _skill(measure: Mapping[str, Any]) -> str:
+    return str(measure["slice"]).removeprefix("skill=")
 
 
 _NO_TERM = {"step", "epoch", "loss", "learning_rate", "gradient_norm", "trained_tokens", "tokens", "tokens_per_second"}
