@@ -101,7 +101,7 @@ def _run(name: str, told: Told, seed: int, asked: Asked) -> Shown:
     changes: dict[str, Any] = {"evaluate": {}}
     if seed != told.seeds[0]:
         first = json.loads((folder / f"seed-{told.seeds[0]}.json").read_text(encoding="utf-8"))
-        place = Path(first["report"]).parent.relative_to(folder)
+        place = Path(first["report"]).parent.relative_to(folder.resolve())
         changes["evaluate"] = {"safety": WITHOUT_SAFETY, "other_seeds": [str(place)]}
         changes["profile"] = {"targets": _unguarded(folder)}
     if name_of := _named(asked.model):

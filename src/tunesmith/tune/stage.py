@@ -64,7 +64,6 @@ def run(
     from tunesmith.tune.tracking import Run, tracked
     from tunesmith.tune.workload import filled_phases
 
-    hardware.reset_peak_memory()
     filled, choices = filled_phases(spec, base, tokens.file("rows.parquet"))
     for choice in choices:
         context.events.tell("note", NAME, f"{choice.name} = {choice.value}: {choice.reason}", **choice._asdict())
@@ -74,6 +73,7 @@ def run(
     ranks = here(sharded=spec.parallel == "sharded")
     dtype = dtype_for(spec.precision, device())
     model = _adapted(filled[0].spec, strategy, base, ranks=ranks, context=context)
+    hardware.reset_peak_memory()  # a file of another number format was mapped while it was read: that is over
     if _forgetful(spec, tokens, context=context, ranks=ranks):
         _compute_activations_again(model)
     if ranks.sharded:

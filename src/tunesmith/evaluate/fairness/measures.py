@@ -146,7 +146,8 @@ def _measures(kept: dict[str, list[Cell]], attribute: str, level: float) -> list
     name = "all" if attribute == "all" else f"protect={attribute}"
     made = []
     for measure, rates in GAPS.items():
-        made.append(_of_gap(measure, largest_gap([c for r in rates for c in own[r]], level=level), own[rates[0]], name))
+        compared = [cell for rate in rates for cell in own[rate]]
+        made.append(_of_gap(measure, largest_gap(compared, level=level), compared, name))
     gap = largest_mean_gap(own["calibration"], level=level)
     made.append(_of_gap("calibration_difference", gap, own["calibration"], name))
     ratio, interval = smallest_ratio(own["selection_rate"], level=level)

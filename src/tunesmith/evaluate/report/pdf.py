@@ -65,7 +65,8 @@ h2, h3, thead, summary { break-after: avoid; } tr, [data-figure], li { break-ins
 .scroll, .tall { overflow: visible; max-height: none; }
 table { font-size: 10px; } th { position: static; font-size: 9.5px; } th, td { padding: 4px 7px 4px 0; }
 td.figure, th.figure { padding-left: 3px; } td, th { overflow-wrap: break-word; } .small, .badge { font-size: 9.5px; }
-td.text { max-width: 170px; overflow-wrap: anywhere; } td.soft { min-width: 110px; } .whole { white-space: normal; word-break: keep-all; }
+td.text { max-width: 170px; overflow-wrap: anywhere; } td.soft { min-width: 110px; }
+.whole { white-space: normal; word-break: keep-all; }
 pre { font-size: 7px; line-height: 1.25; columns: 3; margin-bottom: 4px; } summary { list-style: none; font-size: 9px; }
 .pair { grid-template-columns: 1fr 1fr; }
 """
