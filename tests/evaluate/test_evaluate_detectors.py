@@ -182,7 +182,9 @@ def test_features_are_those_of_the_questions_own_tokens(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
     adapted = get_peft_model(load_model(folder), config).eval()
-    found = features_of(adapted, chat, ASKED, prefix=start)
+    told: list[tuple[int, int]] = []
+    found = features_of(adapted, chat, ASKED, prefix=start, on_progress=lambda *some: told.append(some))
+    assert told == sorted(told) and told[-1] == (6, 6)  # expert and base read each of the three
     assert len(found) == 3 and found.states_ND.shape == (3, 96)
     assert found.base_nats_N[0] == pytest.approx(expected, abs=1e-4)
     assert abs(found.nats_N[0] - expected) > 1e-3

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -137,14 +138,15 @@ def detect(
     system = [message for message in own[0][:1] if message.role == "system" and all(message == c[0] for c in own)]
     general = [(*system, Message(role="user", content=text)) for text in general_texts()]
     new = [row.prompt for row in examples[: spec.rows]]
-    count = f"{len(own)} questions of the domain, {len(general)} general texts"
-    how.context.events.tell("note", how.stage, f"hidden states of {count}")
     with ExitStack() as stack:
         base = None
         if needs_base(uses) and not hasattr(seen[0], "disable_adapter") and how.base is not None:
             plain = inside(stack.enter_context(how.context.open(how.base)))
             base = plain[0] if plain else None
-        ours, others, held_out = (features_of(*seen, some, prefix=prefix, base=base) for some in (own, general, new))
+        ours, others, held_out = (
+            features_of(*seen, some, prefix=prefix, base=base, on_progress=partial(_tell, how, what))
+            for what, some in (("training questions", own), ("general texts", general), ("held-out questions", new))
+        )
     words = own_tokens(seen[1], [row.prompt for row in further], prefix=prefix)
     fitted = fit(
         replace(ours.take(range(len(fitting))), more_ids=words),
@@ -160,6 +162,10 @@ def detect(
         told.append(f"{len(calibrating)} questions cannot hold {spec.false_alarms:.0%} of false alarms: none is raised")
     far = others.take(range(1, len(general), 2))
     return [*_areas(fitted, held_out, far, how.spec.level), _alarmed(fitted, held_out, examples, how.spec.level)], told
+
+
+def _tell(how: Inputs, what: str, done: int, total: int) -> None:
+    how.context.events.tell("progress", how.stage, f"hidden states of {what}", done=done, total=total, unit="rows")
 
 
 def general_texts() -> list[str]:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.protocols import Conversation
 from tunesmith.models.chat import Chat
+
+if TYPE_CHECKING:
+    from tunesmith.models.generate import Progress
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +85,7 @@ def features_of(  # what is read, of which questions, and how much of it
     prefix: Sequence[int],
     base: Any = None,
     at_most_tokens: int = 512,
-    layers: Sequence[float] = LAYERS,
+    on_progress: Progress | None = None,
 ) -> Features:
     """The features of each question. What all prompts begin with is computed once, where the model lets us.
 
@@ -94,7 +97,7 @@ def features_of(  # what is read, of which questions, and how much of it
         prefix: the tokens that all questions of the domain begin with, see `common_start`; they are not counted.
         base: the base model, where `model` is an expert whose adapter was merged.
         at_most_tokens: of a longer question only the last so many own tokens are read, behind the prefix.
-        layers: depths whose states are taken, each in [0, 1].
+        on_progress: called with (questions read, questions to read); one that the base reads too counts twice.
     """
     import torch
 
@@ -103,13 +106,15 @@ def features_of(  # what is read, of which questions, and how much of it
         before, counted = _divided(chat, conversation, prefix, at_most_tokens)
         rows.append([*before, *counted])
         own.append(len(counted))
+    passes = 2 if base is not None or hasattr(model, "disable_adapter") else 1
+    told = _Told(on_progress, passes * len(rows))
     with torch.inference_mode():
-        found: Any = _read(model, rows, own, layers)
+        found: Any = _read(model, rows, own, LAYERS, told)
         if base is not None:
-            found["base_nats_N"] = _read(base, rows, own, ())["nats_N"]
+            found["base_nats_N"] = _read(base, rows, own, (), told)["nats_N"]
         elif hasattr(model, "disable_adapter"):
             with model.disable_adapter():
-                found["base_nats_N"] = _read(model, rows, own, ())["nats_N"]
+                found["base_nats_N"] = _read(model, rows, own, (), told)["nats_N"]
         else:
             found["base_nats_N"] = found["nats_N"]
     end = _after_the_end(chat)
@@ -189,7 +194,23 @@ def _shared(first: Sequence[int], second: Sequence[int]) -> int:
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
-def _read(model: Any, rows: Sequence[list[int]], own: Sequence[int], layers: Sequence[float]) -> dict[str, Floats]:
+@dataclass
+class _Told:
+    """Questions read so far, of `total`."""
+
+    listener: Progress | None
+    total: int
+    done: int = 0
+
+    def more(self, rows: int) -> None:
+        self.done += rows
+        if self.listener is not None:
+            self.listener(self.done, self.total)
+
+
+def _read(
+    model: Any, rows: Sequence[list[int]], own: Sequence[int], layers: Sequence[float], told: _Told
+) -> dict[str, Floats]:
     """Arrays of `Features` by name, without the base's; the last `own[n]` tokens of `rows[n]` count."""
     from tunesmith.models.generate import batches
     from tunesmith.models.prefix import can_share, common_prefix, sharing
@@ -204,6 +225,7 @@ def _read(model: Any, rows: Sequence[list[int]], own: Sequence[int], layers: Seq
         for group in batches([len(row) - begin for row in rows], at_once, 64 if together else 1):
             parts = _call(model, [rows[n][begin:] for n in group], [own[n] for n in group], layers, prefix=prefix)
             found |= dict(zip(group, parts, strict=True))
+            told.more(len(group))
     names = ("states_ND", "nats_N", "energy_N")
     return {name: np.stack([found[n][place] for n in range(len(rows))]) for place, name in enumerate(names)}
 
