@@ -40,9 +40,25 @@ def test_grams_on_disk_are_those_in_memory(tmp_path: Path) -> None:
             assert (first, flat.tolist(), sizes.tolist()) == (first_too, flat_too.tolist(), sizes_too.tolist())
 
 
+def test_grams_of_questions_that_are_all_that_is_said_are_written_once(tmp_path: Path) -> None:
+    """A row that is only asked has one text; where one is answered, question and whole differ, and both are kept."""
+    asked = Message(role="user", content="a question of some words")
+    answered = (asked, Message(role="assistant", content="an answer"))
+    for name, messages in (("asked", (asked,)), ("answered", answered)):
+        (tmp_path / name).mkdir()
+        made = piece_of([Example(id="ex-0", messages=messages)], (), seed=0, near=True)
+        made.write(tmp_path / name)
+        assert (tmp_path / name / "asked.npy").exists() == (name == "answered")
+        found, memory = joined([Piece.read(tmp_path / name)]), joined([made])
+        for column in ("own", "asked"):
+            assert (
+                found.grams[column].of(np.array([0]))[0].tolist() == memory.grams[column].of(np.array([0]))[0].tolist()
+            )
+
+
 @pytest.mark.skipif(not MAPS.exists(), reason="needs /proc/self/maps, which Linux has")
 def test_nothing_stays_mapped_when_it_has_been_looked_at(tmp_path: Path) -> None:
-    """5-grams are sixteen times the text: were they left mapped, memory would grow with the text."""
+    """5-grams are eight times the text, and twice that with questions: were they left mapped, memory would grow with the text."""
     _, disk = pieces(tmp_path)
     assert sum(len(flat) for _, flat, _ in disk.each()) == sum(len(flat) for _, flat, _ in disk.stretches(10))
     assert len(disk.of(np.arange(8))[0]) == disk.total

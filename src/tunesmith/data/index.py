@@ -1,4 +1,4 @@
-"""What the line must know of all rows at once: some 100 bytes a row in memory, texts, words and grams on disk."""
+"""What the line must know of all rows at once: some 200 bytes a row in memory, texts, words and grams on disk."""
 
 from __future__ import annotations
 
@@ -124,9 +124,11 @@ class Piece:
     vectors: Halves | None = None
 
     def write(self, folder: Path) -> None:
-        """Write it as NumPy files."""
+        """Write it as NumPy files; 5-grams of questions that are all that is said are not written twice."""
         np.save(folder / "rows.npy", self.rows, allow_pickle=False)
         for name, (flat, sizes) in self.grams.items():
+            if name == "asked" and self.grams[name] is self.grams["own"]:
+                continue
             np.save(folder / f"{name}.npy", flat, allow_pickle=False)
             np.save(folder / f"{name}.sizes.npy", sizes, allow_pickle=False)
         if self.vectors is not None:
@@ -140,6 +142,8 @@ class Piece:
             for name in GRAMS
             if (folder / f"{name}.npy").exists()
         }
+        if "own" in grams:
+            grams.setdefault("asked", grams["own"])
         vectors = _mapped(folder / "vectors.npy") if (folder / "vectors.npy").exists() else None
         return cls(np.load(folder / "rows.npy", allow_pickle=False), grams, vectors)
 
