@@ -58,7 +58,7 @@ def test_grams_of_questions_that_are_all_that_is_said_are_written_once(tmp_path:
 
 @pytest.mark.skipif(not MAPS.exists(), reason="needs /proc/self/maps, which Linux has")
 def test_nothing_stays_mapped_when_it_has_been_looked_at(tmp_path: Path) -> None:
-    """5-grams are eight times the text, and twice that with questions: were they left mapped, memory would grow with the text."""
+    """5-grams are eight times the text, or twice that: were they left mapped, memory would grow with the text."""
     _, disk = pieces(tmp_path)
     assert sum(len(flat) for _, flat, _ in disk.each()) == sum(len(flat) for _, flat, _ in disk.stretches(10))
     assert len(disk.of(np.arange(8))[0]) == disk.total
