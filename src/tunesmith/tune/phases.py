@@ -10,6 +10,7 @@ from typing import Any
 
 from tunesmith.core.protocols import Context
 from tunesmith.core.types import Base, Example, Profile, Snapshot, Tokens
+from tunesmith.models.hardware import give_back_memory
 from tunesmith.tune.batches import Plan, Row, cut_batches, shared_prefix
 from tunesmith.tune.checkpoint import Keeper
 from tunesmith.tune.compiling import compile_layers
@@ -120,6 +121,7 @@ def _forward(phase: FilledPhase, room: Room, read: tuple[list[Row], int], scratc
     )
     if why:
         events.tell("note", STAGE, f"border states are not kept: {why}")
+    give_back_memory()  # steps come in other sizes: malloc would keep the pass's memory beside theirs
     return PackedForward(trunk, states)
 
 
