@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+
 from tunesmith.core.types import Refusal
+from tunesmith.data.grams import Rows
 from tunesmith.data.index import Index
 from tunesmith.data.spec import Duplicates
 
@@ -59,30 +62,35 @@ def copies(index: Index, spec: Duplicates) -> dict[int, Copy]:
 def contradicting(index: Index) -> list[int]:
     """Kept rows whose question another kept row of their split gives another target; nobody knows which is right."""
     rows = index.rows
-    asked = zip(rows["split"].tolist(), rows["asked"].tolist(), strict=True)
-    places = [
-        (i, key)
-        for i, key in enumerate(asked)
-        if index.kept[i] and key[1] and rows["target"][i] and not rows["text"][i]
-    ]
-    answers: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for i, key in places:
-        answers[key].add(int(rows["target"][i]))
-    return [i for i, key in places if len(answers[key]) > 1]
+    where = np.flatnonzero(index.kept & (rows["asked"] != 0) & (rows["target"] != 0) & ~rows["text"])
+    asked, (_, answers) = (
+        _classes(index, "split", "asked")[where],
+        np.unique(rows["target"][where], return_inverse=True),
+    )
+    pairs = np.unique(np.stack([asked, answers], axis=1), axis=0)
+    several = np.bincount(pairs[:, 0], minlength=len(rows)) > 1
+    return [int(row) for row in where[several[asked]]]
 
 
-def _keys(index: Index) -> list[tuple[int, int, int]]:
-    rows = index.rows
-    return list(zip(rows["split"].tolist(), rows["said"].tolist(), rows["own"].tolist(), strict=True))
+def _classes(index: Index, *columns: str) -> Rows:
+    """Per row a number that kept rows share when they are alike in all these columns; -1: it is gone."""
+    found = np.full(len(index.rows), -1, dtype=np.int64)
+    kept = index.rows[index.kept]
+    alike = np.zeros(len(kept), dtype=np.int64)
+    for column in columns:
+        _, values = np.unique(kept[column], return_inverse=True)
+        _, alike = np.unique(alike * (1 + values.max(initial=0)) + values, return_inverse=True)
+    found[index.kept] = alike
+    return found
 
 
 def _exact(index: Index) -> dict[int, Copy]:
-    first: dict[tuple[int, int, int], int] = {}
-    found: dict[int, Copy] = {}
-    for i, key in enumerate(_keys(index)):
-        if index.kept[i] and (keeper := first.setdefault(key, i)) != i:
-            found[i] = Copy(keeper)
-    return found
+    alike = _classes(index, "split", "said", "own")
+    rows = np.flatnonzero(index.kept)
+    _, first, of = np.unique(alike[rows], return_index=True, return_inverse=True)
+    keepers = rows[first[of]]
+    copies = keepers != rows
+    return {i: Copy(keeper) for i, keeper in zip(rows[copies].tolist(), keepers[copies].tolist(), strict=True)}
 
 
 def _near(index: Index, threshold: float) -> dict[int, Copy]:
@@ -92,17 +100,17 @@ def _near(index: Index, threshold: float) -> dict[int, Copy]:
     for i, j, jaccard in zip(left.tolist(), right.tolist(), share.tolist(), strict=True):
         beside[i].append((j, jaccard))
         beside[j].append((i, jaccard))
-    of_class = index.classes("own").tolist()
-    stays: dict[tuple[int, int, int], int] = {}
+    text_of, side_of = index.classes("own"), _classes(index, "split", "said")
+    alone = np.bincount(text_of[text_of >= 0], minlength=len(text_of)) == 1
+    alone[[*beside]] = False  # most rows are: only the others need be remembered
+    stays: dict[tuple[int, int], int] = {}
     found: dict[int, Copy] = {}
-    for j, (split, said, _) in enumerate(_keys(index)):
-        of = of_class[j]
-        if of < 0:
-            continue
+    for j in np.flatnonzero((text_of >= 0) & ~alone[text_of]).tolist():
+        of, side = int(text_of[j]), int(side_of[j])
         near = [(of, 1.0), *beside.get(of, ())]
-        keepers = [(stays[key], jaccard) for text, jaccard in near if (key := (split, said, text)) in stays]
+        keepers = [(stays[key], jaccard) for text, jaccard in near if (key := (side, text)) in stays]
         if keepers:
             found[j] = Copy(*min(keepers))
         else:
-            stays[split, said, of] = j
+            stays[side, of] = j
     return found
