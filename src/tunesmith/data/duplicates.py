@@ -75,10 +75,9 @@ def contradicting(index: Index) -> list[int]:
 def _classes(index: Index, *columns: str) -> Rows:
     """Per row a number that kept rows share when they are alike in all these columns; -1: it is gone."""
     found = np.full(len(index.rows), -1, dtype=np.int64)
-    kept = index.rows[index.kept]
-    alike = np.zeros(len(kept), dtype=np.int64)
+    alike = np.zeros(int(index.kept.sum()), dtype=np.int64)
     for column in columns:
-        _, values = np.unique(kept[column], return_inverse=True)
+        _, values = np.unique(index.rows[column][index.kept], return_inverse=True)
         _, alike = np.unique(alike * (1 + values.max(initial=0)) + values, return_inverse=True)
     found[index.kept] = alike
     return found
