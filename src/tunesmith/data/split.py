@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,22 +38,16 @@ def assign_splits(index: Index, shares: dict[Split, float], *, near: Pairs | Non
     kept = np.flatnonzero(index.kept)
     if not np.any(splits[kept] < 0):
         return
-    members: dict[int, list[int]] = defaultdict(list)
-    roots = _joined(index, near)
-    for i in kept.tolist():
-        members[roots[i]].append(i)
     labels = _strata(index)
-    drawn = index.rows["by_group"]
-    order = sorted(members.values(), key=lambda rows: (-len(rows), int(drawn[rows[0]])))
-    free = [i for i in kept.tolist() if splits[i] < 0]
-    dealer = _Dealer(shares, Counter(labels[free].tolist()))
-    for rows in order:
-        given = {int(splits[i]) for i in rows}
+    free, rows_of = np.unique(labels[kept[splits[kept] < 0]], return_counts=True)
+    dealer = _Dealer(shares, Counter(dict(zip(free.tolist(), rows_of.tolist(), strict=True))))
+    for rows in _sets(kept, _joined(index, near), index.rows["by_group"]):
+        given = set(splits[rows].tolist())
         fixed = next((split for split in SPLITS if CODES[split] in given), None)
         if fixed is None and CODES[GENERAL] in given:
             fixed = "train"
-        to_deal = [i for i in rows if splits[i] < 0]
-        if to_deal:
+        to_deal = rows[splits[rows] < 0]
+        if len(to_deal):
             splits[to_deal] = CODES[dealer.deal(Counter(labels[to_deal].tolist()), fixed)]
 
 
@@ -97,28 +92,28 @@ class _Dealer:
         return change
 
 
-def _joined(index: Index, near: Pairs | None) -> list[int]:
-    """For each row the smallest row number of the set it belongs to (union-find with path halving)."""
-    parent = list(range(len(index.rows)))
+def _joined(index: Index, near: Pairs | None) -> NDArray[Any]:
+    """For each row the number of the set it belongs to: rows with the same question or group, or near questions."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    def join(i: int, j: int) -> None:
-        low, high = sorted((root(i), root(j)))
-        parent[high] = low
-
+    pairs = [] if near is None else [near[:2]]
     for column in ("asked", "group"):
-        for i, first in enumerate(index.classes(column).tolist()):
-            if first >= 0:
-                join(i, first)
-    if near is not None:
-        for i, j in zip(near[0].tolist(), near[1].tolist(), strict=True):
-            join(i, j)
-    return [root(i) for i in range(len(parent))]
+        first = index.classes(column)
+        pairs.append((np.flatnonzero(first >= 0), first[first >= 0]))
+    one, other = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    edges: Any = (np.ones(len(one), dtype=np.int8), (one, other))
+    number: NDArray[Any] = connected_components(coo_matrix(edges, shape=(len(index.rows),) * 2), directed=False)[1]
+    return number
+
+
+def _sets(kept: NDArray[np.int64], number: NDArray[Any], drawn: NDArray[Any]) -> Iterator[NDArray[np.int64]]:
+    """The kept rows of each set, ascending: large sets first, equally large ones as drawn for their first rows."""
+    rows = kept[np.argsort(number[kept], kind="stable")]
+    _, begin, sizes = np.unique(number[rows], return_index=True, return_counts=True)
+    first = rows[begin]
+    for at in np.lexsort((first, drawn[first], -sizes)).tolist():
+        yield rows[begin[at] : begin[at] + sizes[at]]
 
 
 def _strata(index: Index) -> NDArray[np.int64]:
