@@ -63,10 +63,8 @@ def contradicting(index: Index) -> list[int]:
     """Kept rows whose question another kept row of their split gives another target; nobody knows which is right."""
     rows = index.rows
     where = np.flatnonzero(index.kept & (rows["asked"] != 0) & (rows["target"] != 0) & ~rows["text"])
-    asked, (_, answers) = (
-        _classes(index, "split", "asked")[where],
-        np.unique(rows["target"][where], return_inverse=True),
-    )
+    asked = _classes(index, "split", "asked")[where]
+    _, answers = np.unique(rows["target"][where], return_inverse=True)
     pairs = np.unique(np.stack([asked, answers], axis=1), axis=0)
     several = np.bincount(pairs[:, 0], minlength=len(rows)) > 1
     return [int(row) for row in where[several[asked]]]

@@ -98,7 +98,7 @@ def _said_of(found: dict[str, Any], language: str) -> dict[str, str]:
     for g, gate in enumerate(found["gates"]):
         for r, reason in enumerate(gate["reasons"]):
             said[f"reason.{g}.{r}"] = reason["message"] if language == "en" else reason_text(reason, words)
-    for method in {measure["method"] for measure in found["measures"]}:
+    for method in sorted({measure["method"] for measure in found["measures"]}):
         said[f"method.{method}"] = method if language == "en" else method_text(method)
     for n, note in enumerate(found["notes"]):
         said[f"note.{n}"] = note if language == "en" else note_text(note)
